@@ -1,0 +1,228 @@
+/**
+ * The contract of the middle: a Call goes in, an Outcome comes out. Nothing here knows a protocol era, a byte or a disk.
+ * A client's request is a Call; whoever can answer is a Backend; the gateway is a Backend made of Backends.
+ */
+import type { Cancellation } from './cancellation.ts'
+
+export type JsonObject = { [key: string]: unknown }
+
+/** RFC 5424 severities, as MCP names them, least severe first. */
+export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** Who is calling, and what it can do. One object per connection, session or (where there is neither) per request. */
+export interface ClientProfile {
+  /** Equal ids mean the same client. Used to keep per-client backends and asks apart; never an identity proof. */
+  readonly id: string
+  /** Behind the client, after authentication. `local` over stdio. */
+  readonly principal: string
+  /** The `Implementation` object as the client sent it: unknown fields included. */
+  readonly info: JsonObject | undefined
+  /** The `ClientCapabilities` object as the client sent it. */
+  readonly capabilities: JsonObject
+  /** Protocol revision this client speaks, e.g. `2025-11-25`. */
+  readonly revision: string
+  /** Least severe log message the client wants; undefined = it did not say. */
+  readonly logLevel: LogLevel | undefined
+}
+
+/** One request from a client. */
+export interface Call {
+  readonly method: string
+  /**
+   * The client's params without the envelope: reserved `_meta` keys, the progress token, `inputResponses` and
+   * `requestState` are lifted off; every other key, `_meta` keys included, is as the client sent it. Never mutated.
+   */
+  readonly params: JsonObject
+  readonly client: ClientProfile
+  readonly cancellation: Cancellation
+  /** Present when the client asked for progress. Takes the notification's params without the token. */
+  readonly progress?: ((params: JsonObject) => void) | undefined
+  /** Takes a log message (params of `notifications/message`) that belongs to this very call. */
+  readonly log?: ((params: JsonObject) => void) | undefined
+  /** The answers to an earlier `inputRequired`, by its keys. */
+  readonly inputResponses?: JsonObject | undefined
+  /** The state of that earlier outcome, exactly as the backend's handler gave it. */
+  readonly requestState?: string | undefined
+  /** Name of the backend whose outcome this call continues; the gateway refuses the call if it routes elsewhere. */
+  readonly continues?: string | undefined
+  /** Unknown top-level keys of the JSON-RPC request. */
+  readonly extra?: JsonObject | undefined
+}
+
+/** A request a server makes of a client, such as `elicitation/create`. */
+export interface Ask {
+  readonly method: string
+  readonly params: JsonObject | undefined
+}
+
+/** How long a result may be reused, and by whom (spec 2026-07-28, server/utilities/caching). */
+export interface Freshness {
+  /** Milliseconds, >= 0. */
+  readonly ttlMs: number
+  readonly scope: 'public' | 'private'
+}
+
+export interface Complete {
+  readonly kind: 'complete'
+  /** The result as the backend sent it, without result kind and freshness. */
+  readonly result: JsonObject
+  /** A result kind other than the ordinary one that an extension defines, such as `task`. */
+  readonly variant?: string | undefined
+  readonly freshness?: Freshness | undefined
+  /** Unknown top-level keys of the JSON-RPC response. */
+  readonly extra?: JsonObject | undefined
+}
+
+/** The backend needs something of the client first; the caller calls again with `inputResponses` and `requestState`. */
+export interface InputRequired {
+  readonly kind: 'inputRequired'
+  readonly requests?: Readonly<Record<string, Ask>> | undefined
+  readonly requestState?: string | undefined
+  /** Every further field of the backend's result. */
+  readonly rest?: JsonObject | undefined
+  /** Name of the backend that asks; filled in by the gateway. */
+  readonly from?: string | undefined
+}
+
+export type Outcome = Complete | InputRequired
+
+/** Answers a call. Every failure is thrown as an McpError. */
+export type Handler = (call: Call) => Promise<Outcome>
+export type Middleware = (next: Handler) => Handler
+
+/** What a server says of itself. */
+export interface Description {
+  /** `Implementation` of the server. */
+  readonly info: JsonObject | undefined
+  /** `ServerCapabilities` as sent, unknown keys included. */
+  readonly capabilities: JsonObject
+  readonly instructions: string | undefined
+  /** Which protocol and revision it is spoken to with; for people, never for decisions in the middle. */
+  readonly era: string | undefined
+  readonly revision: string | undefined
+}
+
+export type ListKind = 'tools' | 'prompts' | 'resources'
+
+/** What one client wants to hear of and offers outside any call. Immutable; `Watch.update` replaces it whole. */
+export interface Interest {
+  /** Changes of these lists. */
+  readonly lists: readonly ListKind[]
+  /** Updates of these resources. */
+  readonly resources: readonly string[]
+  /** The least severe log message wanted; undefined = leave it to the server. */
+  readonly logLevel: LogLevel | undefined
+  /** Roots the client told us, for servers that ask when no call is open; undefined = it has none to tell. */
+  readonly roots: readonly JsonObject[] | undefined
+  /** Filter fields we do not know, passed on to backends that may. */
+  readonly extra?: JsonObject | undefined
+}
+
+export type Change =
+  | { readonly kind: 'list'; readonly list: ListKind }
+  /** `params` of `notifications/resources/updated`: uri and whatever else came with it. */
+  | { readonly kind: 'resource'; readonly params: JsonObject }
+  /** `params` of `notifications/message`. */
+  | { readonly kind: 'log'; readonly params: JsonObject }
+  /** Any other notification, custom ones of extensions included. */
+  | { readonly kind: 'other'; readonly method: string; readonly params: JsonObject | undefined }
+
+/** The ear of one client. */
+export interface Watcher {
+  readonly client: ClientProfile
+  readonly interest: Interest
+  /** Must not throw and must not block. */
+  change(change: Change): void
+  /** Puts a server's request to the client outside any call. Absent when this client cannot be asked that way. */
+  readonly ask?: ((ask: Ask, cancellation: Cancellation) => Promise<JsonObject>) | undefined
+}
+
+/** What of an interest is honoured. */
+export interface Granted {
+  readonly lists: readonly ListKind[]
+  readonly resources: readonly string[]
+  /** URIs that were refused, with the backend's reason. */
+  readonly refused: ReadonlyMap<string, Error>
+  readonly extra?: JsonObject | undefined
+}
+
+export interface Watch {
+  /** Settles when the watched backends have taken (or refused) the interest. Never rejects. */
+  readonly granted: Promise<Granted>
+  /** Replaces the interest. Settles like `granted`. */
+  update(interest: Interest): Promise<Granted>
+  close(): void
+}
+
+/** Something that answers calls: one server, or the gateway made of many. */
+export interface Backend {
+  readonly name: string
+  readonly handle: Handler
+  /** Waits for a first connection if there is none yet. Rejects with the McpError that prevents it. */
+  describe(): Promise<Description>
+  watch(watcher: Watcher): Watch
+  /** A notification from a client that is not about a call of its own: custom ones of extensions. */
+  notify(method: string, params: JsonObject | undefined, client: ClientProfile): void
+  /** Ends it: calls in flight fail, processes stop. Idempotent. */
+  close(): Promise<void>
+}
+
+/** A Backend over one live channel. It dies with the channel; whoever holds it dials again. */
+export interface Connection extends Backend {
+  /** Settles when the channel is gone: with the reason, or undefined after our own close(). Never rejects. */
+  readonly closed: Promise<Error | undefined>
+  /** A cheap sign of life. Rejects when the server does not answer in `timeoutMs`. */
+  ping(timeoutMs: number): Promise<void>
+}
+
+/** Everything a server offers: all pages of its lists, each item as it came, in the server's order. */
+export interface Offer {
+  readonly description: Description
+  readonly tools: readonly JsonObject[]
+  readonly prompts: readonly JsonObject[]
+  readonly resources: readonly JsonObject[]
+  readonly templates: readonly JsonObject[]
+  /** The strictest of the lists' freshness; undefined where the server gave none. */
+  readonly freshness?: Freshness | undefined
+}
+
+export type BackendState =
+  | 'starting' | 'installing' | 'healthy' | 'degraded' | 'needs-auth' | 'held' | 'stopped' | 'disabled' | 'idle'
+
+export interface Failure {
+  /** What we were doing: `resolve`, `start`, `handshake`, `list`, `call`, `run`, `health`. */
+  readonly stage: string
+  readonly message: string
+  /** ISO 8601. */
+  readonly at: string
+}
+
+/** One line of `status`. The names are the outputs' names (docs: commands). */
+export interface BackendStatus {
+  readonly alias: string
+  readonly state: BackendState
+  readonly era: string | undefined
+  readonly revision: string | undefined
+  readonly transport: string
+  readonly pid: number | undefined
+  /** ISO 8601: since when it is in this state. */
+  readonly since: string
+  readonly lastFailure: Failure | null
+  readonly tools: number
+  readonly prompts: number
+  readonly resources: number
+  readonly inFlight: number
+  readonly restarts: number
+}
+
+/** A configured backend, alive or not: what the gateway is made of. It outlives every process behind it. */
+export interface Member extends Backend {
+  /** What it offers, as last known (from a live server or the stored catalogue). */
+  readonly offer: Offer | undefined
+  /** Brings the offer up, dialling if need be; resolves with undefined when that failed (see `status`). */
+  offered(): Promise<Offer | undefined>
+  /** Calls back whenever `offer` really changed. Returns how to stop. */
+  onOffer(listener: () => void): () => void
+  status(): BackendStatus
+}

@@ -1,0 +1,106 @@
+/**
+ * Channel: JSON-RPC messages in and out of one peer, and close. Owns no meaning: a transport frames and unframes,
+ * an era understands. Also the in-memory pair that tests run on.
+ */
+import { McpError } from '../gateway/errors.ts'
+
+export type RequestId = string | number
+
+/** A JSON-RPC message as an object. Unknown keys at every level are kept. */
+export interface Message {
+  jsonrpc: '2.0'
+  id?: RequestId | null
+  method?: string
+  params?: { [key: string]: unknown }
+  result?: { [key: string]: unknown }
+  error?: { code: number; message: string; data?: unknown; [key: string]: unknown }
+  [key: string]: unknown
+}
+
+export interface SendOptions {
+  /** The peer's request this message belongs to; HTTP answers travel on that request's stream. */
+  readonly relatedTo?: RequestId | undefined
+  /** HTTP header fields for a request; ignored by transports without headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** What a channel tells its user. Calls come in wire order and never overlap. Neither may throw. */
+export interface Receiver {
+  /**
+   * A well-formed message: a JSON object whose id is a string or safe integer if it has one.
+   * `relatedTo`: our own request on whose stream it came, where the transport can tell (HTTP); else undefined.
+   */
+  message(message: Message, relatedTo?: RequestId): void
+  /**
+   * Something arrived that is not a message. `id` is the request it answers or is, if that could be read:
+   * e.g. a line over the cap, invalid UTF-8, JSON nested too deep. The channel lives on.
+   */
+  malformed?(error: McpError, id?: RequestId): void
+  /** The channel is gone, once, and no message follows. undefined = closed by our side. */
+  closed(reason: McpError | undefined): void
+}
+
+export interface Channel {
+  /** For logs and status: `stdio`, `http`, `sse`, `memory`. */
+  readonly transport: string
+  /** Process id of the peer, where there is one. */
+  readonly pid?: number | undefined
+  /** True where ending a request's own stream cancels it, so that no message needs to say so. */
+  readonly cancelsByClosing: boolean
+  /** Starts delivery; messages that came earlier are kept until then. Called once. */
+  open(receiver: Receiver): void
+  /**
+   * Queues a message. Never throws and never waits; a message that cannot be delivered ends in
+   * `Receiver.closed`, or, if it alone is at fault (too large), in `Receiver.malformed` with its id.
+   */
+  send(message: Message, options?: SendOptions): void
+  /** Gives up our request `id`: its stream is closed where it has one of its own. */
+  abandon(id: RequestId): void
+  /** Ends the channel in good order (child processes: the stop ladder). Idempotent; resolves when all is gone. */
+  close(): Promise<void>
+  /** What the peer last wrote for people (stderr), for error texts. Bounded. */
+  lastWords?(): string
+}
+
+/** Opens a channel to one server. Rejects with an McpError that says what to do. */
+export type Dial = () => Promise<Channel>
+
+/** Two channels joined back to back, each message copied through JSON and delivered in a microtask. */
+export function memoryPair(): [Channel, Channel] {
+  class End implements Channel {
+    readonly transport = 'memory'
+    readonly cancelsByClosing = false
+    peer!: End
+    private receiver: Receiver | undefined
+    private early: Message[] = []
+    private ended = false
+
+    open(receiver: Receiver): void {
+      this.receiver = receiver
+      for (const message of this.early.splice(0)) receiver.message(message)
+    }
+    send(message: Message): void {
+      const copy = JSON.parse(JSON.stringify(message)) as Message
+      queueMicrotask(() => this.peer.deliver(copy))
+    }
+    abandon(): void {}
+    private deliver(message: Message): void {
+      if (this.ended) return
+      if (this.receiver) this.receiver.message(message)
+      else this.early.push(message)
+    }
+    end(reason: McpError | undefined): void {
+      if (this.ended) return
+      this.ended = true
+      queueMicrotask(() => this.receiver?.closed(reason))
+    }
+    async close(): Promise<void> {
+      this.end(undefined)
+      this.peer.end(new McpError('BACKEND_DIED', 'the peer closed the channel'))
+    }
+  }
+  const [a, b] = [new End(), new End()]
+  a.peer = b
+  b.peer = a
+  return [a, b]
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+const shared = { environment: 'node', pool: 'forks' } as const
+
+export default defineConfig({
+  define: { __VERSION__: JSON.stringify('0.0.0-test') },
+  test: {
+    projects: [
+      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/rules.test.ts'], testTimeout: 10_000 } },
+      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'paths', include: ['test/paths/**/*.test.ts'], testTimeout: 10_000 } },
+      { test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+    ],
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
+  },
+})
