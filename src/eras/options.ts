@@ -1,0 +1,80 @@
+/** What both eras are given: the shapes shared by their client sides and backend sides. No behaviour. */
+import type { Backend, ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
+import type { Log } from '../gateway/log.ts'
+import type { Channel, Dial } from '../transports/channel.ts'
+import type { Incoming, Peer, PeerHandlers } from './peer.ts'
+
+export interface ServeOptions {
+  readonly gateway: Backend
+  /** Who is behind this channel, after authentication. */
+  readonly principal: string
+  readonly log: Log
+  /** 32 random bytes: seals the state that leaves this process. */
+  readonly sealKey: Buffer
+  /** Whether to name the asking backend in front of an ask's text: so when the gateway has several. */
+  readonly nameAsker: boolean
+  readonly asks: AskLimits
+}
+
+export interface AskLimits {
+  /** Rounds of asking one call may take. */
+  readonly rounds: number
+  /** Milliseconds a person has to answer one round, and a parked call waits. */
+  readonly waitMs: number
+  /** Parked calls per backend connection. */
+  readonly parked: number
+}
+
+/** One client connection being served. */
+export interface Serving {
+  /** Settles when the channel is gone. Never rejects. */
+  readonly closed: Promise<void>
+  /** Refuses new calls with SHUTTING_DOWN, waits up to `ms` for those in flight, cancels the rest, closes the channel. */
+  drain(ms: number): Promise<void>
+}
+
+/** An era's client side over one channel. It gets the messages that `detect` says are its own. */
+export interface Front {
+  request(incoming: Incoming): void
+  notification(method: string, params: JsonObject | undefined): void
+  closed(): void
+}
+
+/** Which protocol a server turned out to speak, to be remembered per backend. */
+export interface Verdict {
+  readonly era: 'legacy' | 'modern'
+  readonly revision: string
+  /** Epoch milliseconds. */
+  readonly at: number
+}
+
+export interface ConnectOptions {
+  readonly name: string
+  readonly dial: Dial
+  readonly log: Log
+  /** Our own `Implementation` object. */
+  readonly self: JsonObject
+  /** The one client this connection is for; undefined = shared by many, whose abilities differ. */
+  readonly client?: ClientProfile | undefined
+  /** Configured roots; they win over what clients tell. */
+  readonly roots?: readonly JsonObject[] | undefined
+  readonly remembered?: Verdict | undefined
+  readonly remember?: ((verdict: Verdict) => void) | undefined
+  readonly timeouts: {
+    /** Limit of the era probe in place, milliseconds. */
+    readonly probe: number
+    /** Limit of dialling plus opening, milliseconds. */
+    readonly start: number
+  }
+  readonly asks: AskLimits
+}
+
+/** A dialled channel whose era is being found out: one peer, whose handlers the era that wins attaches. */
+export interface Link {
+  readonly channel: Channel
+  readonly peer: Peer
+  attach(handlers: PeerHandlers): void
+}
+
+/** Opens an era's backend side over a link; rejects with an McpError. */
+export type OpenConnection = (link: Link, options: ConnectOptions) => Promise<Connection>
