@@ -1,0 +1,48 @@
+/**
+ * Asks (a server's requests of a client) as both eras see them: whether a client can be asked, and in whose name.
+ * Pure; knows nothing of channels, rounds or parked calls.
+ */
+import type { Ask, JsonObject } from '../gateway/contract.ts'
+
+/** The asks that every revision knows; the newest one carries no others (2026-07-28 basic/patterns/mrtr). */
+export const elicitation = 'elicitation/create'
+export const sampling = 'sampling/createMessage'
+export const roots = 'roots/list'
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Whether a client that declared `capabilities` may be sent this ask. Methods we do not know may always be tried. */
+export function canAsk(capabilities: JsonObject, ask: Ask): boolean {
+  return missingFor(capabilities, ask) === undefined
+}
+
+/** What a client would have to declare for this ask: `method` when it lacks the feature, `mode` when only a part of it. */
+export function missingFor(capabilities: JsonObject, ask: Ask): 'method' | 'mode' | undefined {
+  switch (ask.method) {
+    case elicitation: {
+      const declared = capabilities['elicitation']
+      if (!isObject(declared)) return 'method'
+      // An empty object means form only; one that names modes means exactly those (2025-11-25 client/elicitation).
+      if (ask.params?.['mode'] === 'url') return isObject(declared['url']) ? undefined : 'mode'
+      return isObject(declared['url']) && !isObject(declared['form']) ? 'mode' : undefined
+    }
+    case sampling: {
+      const declared = capabilities['sampling']
+      if (!isObject(declared)) return 'method'
+      const wantsTools = ask.params?.['tools'] !== undefined || ask.params?.['toolChoice'] !== undefined
+      return wantsTools && !isObject(declared['tools']) ? 'mode' : undefined
+    }
+    case roots:
+      return isObject(capabilities['roots']) ? undefined : 'method'
+    default:
+      return undefined
+  }
+}
+
+/** The ask with `[from] ` in front of what a person is shown; the text itself stays whole. Only elicitations show text. */
+export function labelled(ask: Ask, from: string): Ask {
+  const message = ask.params?.['message']
+  if (ask.method !== elicitation || typeof message !== 'string') return ask
+  return { ...ask, params: { ...ask.params, message: `[${from}] ${message}` } }
+}
