@@ -7,7 +7,7 @@ import type { Cancellation } from '../gateway/cancellation.ts'
 import { CancelSource } from '../gateway/cancellation.ts'
 import type { JsonObject } from '../gateway/contract.ts'
 import { backendError, McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
-import type { Channel, Message, RequestId, SendOptions } from '../transports/channel.ts'
+import type { Channel, Message, MessagePart, RequestId, SendOptions } from '../transports/channel.ts'
 
 export interface RequestOptions {
   readonly cancellation?: Cancellation | undefined
@@ -73,7 +73,7 @@ export class Peer {
     this.handlers = handlers
     channel.open({
       message: (message, relatedTo) => this.receive(message, relatedTo),
-      malformed: (error, id) => this.malformed(error, id),
+      malformed: (error, id, part) => this.malformed(error, id, part),
       closed: reason => this.closed(reason),
     })
   }
@@ -193,7 +193,13 @@ export class Peer {
     this.channel.send(message, { relatedTo: id })
   }
 
-  private malformed(error: McpError, id: RequestId | undefined): void {
+  private malformed(error: McpError, id: RequestId | undefined, part: MessagePart | undefined): void {
+    // Both sides count from 1: a bad request of the peer must not end a request of ours that has the same number.
+    if (part === 'request') {
+      this.handlers.stray?.(error.message)
+      if (id !== undefined) this.answer(id, undefined, error.toRpc())
+      return
+    }
     const entry = id === undefined ? undefined : this.pending.get(id)
     if (!entry) return void this.handlers.stray?.(error.message)
     this.pending.delete(id as RequestId)

@@ -29,6 +29,7 @@ const codes = {
   DUPLICATE_ID: [rpcCodes.invalidRequest, 1],
   STATE_INVALID: [rpcCodes.invalidParams, 1],
   CANCELLED: [rpcCodes.internal, 130],
+  CLIENT_GONE: [rpcCodes.internal, 1],
   // What became of a backend.
   BACKEND_ERROR: [rpcCodes.internal, 1],
   BACKEND_DIED: [rpcCodes.internal, 1],

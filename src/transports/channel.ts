@@ -17,6 +17,9 @@ export interface Message {
   [key: string]: unknown
 }
 
+/** Which side's id a message carries: a `request` bears its sender's, an `answer` its reader's. */
+export type MessagePart = 'request' | 'answer'
+
 export interface SendOptions {
   /** The peer's request this message belongs to; HTTP answers travel on that request's stream. */
   readonly relatedTo?: RequestId | undefined
@@ -27,15 +30,22 @@ export interface SendOptions {
 /** What a channel tells its user. Calls come in wire order and never overlap. Neither may throw. */
 export interface Receiver {
   /**
-   * A well-formed message: a JSON object whose id is a string or safe integer if it has one.
+   * A well-formed message: a JSON object whose id is a string or safe integer if it has one (an error answer to
+   * something unreadable may carry `null`).
    * `relatedTo`: our own request on whose stream it came, where the transport can tell (HTTP); else undefined.
    */
   message(message: Message, relatedTo?: RequestId): void
   /**
    * Something arrived that is not a message. `id` is the request it answers or is, if that could be read:
    * e.g. a line over the cap, invalid UTF-8, JSON nested too deep. The channel lives on.
+   * `part` says whose id it is: the peer's (`request`) or one of ours (`answer`); undefined = could not be told.
    */
-  malformed?(error: McpError, id?: RequestId): void
+  malformed?(error: McpError, id?: RequestId, part?: MessagePart): void
+  /**
+   * A JSON-RPC batch, for receivers whose revision has them. Returns whether it was taken; otherwise, and without
+   * this hook, its messages are reported as malformed. Elements that are no messages are reported so in either case.
+   */
+  batch?(messages: readonly Message[]): boolean
   /** The channel is gone, once, and no message follows. undefined = closed by our side. */
   closed(reason: McpError | undefined): void
 }
