@@ -54,6 +54,20 @@ export interface Call {
 export interface Ask {
   readonly method: string
   readonly params: JsonObject | undefined
+  /** Name of the backend that asks, on an ask put to a watcher; in an outcome `from` says it. */
+  readonly from?: string | undefined
+  /** Present where the server itself waits for this ask in this process. Never leaves the process. */
+  readonly live?: LiveAsk | undefined
+}
+
+/** A line to the waiting server, for what the answers of a later call cannot say. */
+export interface LiveAsk {
+  /** Fires when the server has taken the ask back or no longer needs it. */
+  readonly withdrawn: Cancellation
+  /** Answers the server with the client's error; the key is then left out of `inputResponses`. */
+  refuse(error: unknown): void
+  /** Present when the server wants to hear of progress. Takes the notification's params without the token. */
+  readonly progress?: ((params: JsonObject) => void) | undefined
 }
 
 /** How long a result may be reused, and by whom (spec 2026-07-28, server/utilities/caching). */
