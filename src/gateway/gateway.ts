@@ -1,0 +1,242 @@
+/**
+ * The gateway: a Backend made of Backends. Reads what a call names, finds the owner in the catalog, hands the call over
+ * under the owner's own names and brings the answer back under the public ones. Knows no era and no transport.
+ */
+import type { Catalog } from './catalog.ts'
+import type { Backend, BackendStatus, Call, Complete, Description, JsonObject, Member, Outcome } from './contract.ts'
+import { never } from './cancellation.ts'
+import { mergeDescriptions } from './descriptions.ts'
+import { McpError } from './errors.ts'
+import type { Log } from './log.ts'
+import { claims, routeOf } from './route.ts'
+import { Surface, type SurfaceMember } from './surface.ts'
+import type { NamesOptions } from './names.ts'
+import { watchMembers } from './watching.ts'
+
+export interface GatewayOptions {
+  /** Our own `Implementation` object. */
+  readonly self: JsonObject
+  /** In config order. */
+  readonly members: readonly SurfaceMember[]
+  readonly names: NamesOptions
+  /** Milliseconds a first list waits for slow members; see Surface. */
+  readonly startWaitMs: number
+  /** Milliseconds the opening answer waits for members that have never told what they are. */
+  readonly describeWaitMs: number
+  readonly log: Log
+}
+
+export interface Gateway extends Backend {
+  readonly members: readonly Member[]
+  /** The catalog once members have settled, or after `waitMs` (default: startWait). */
+  catalog(waitMs?: number): Promise<Catalog>
+  /** What is known now, without starting anything. */
+  readonly known: Catalog
+  /** Starts members whose offer is unknown; resolves when each has told or failed. */
+  warm(): Promise<unknown>
+  status(): BackendStatus[]
+}
+
+/** Candidates tried for a URI nobody lists; beyond that a read would be a scan of all servers. */
+const maxCandidates = 8
+/** Task owners remembered, oldest forgotten first. */
+const maxTaskOwners = 10_000
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const { members, log } = options
+  const surface = new Surface(options)
+  const byAlias = new Map(members.map(({ alias, member }) => [alias, member]))
+  const several = members.length > 1
+  const taskOwners = new Map<string, string>()
+
+  const member = (alias: string): Member => byAlias.get(alias) as Member
+
+  /** Looks a public name up; a miss waits for members that have not told yet, then explains itself. */
+  async function found<T>(look: (catalog: Catalog) => T | undefined, what: string, name: string): Promise<T> {
+    const hit = look(surface.catalog) ?? look(await surface.settled())
+    if (hit !== undefined) return hit
+    const lower = name.toLowerCase()
+    for (const { alias, member } of members) {
+      if (member.offer || !several || !lower.startsWith(alias.toLowerCase())) continue
+      const { state, lastFailure } = member.status()
+      throw new McpError('BACKEND_UNAVAILABLE', `${what} ${name}: backend ${alias} is ${state}`, {
+        backend: alias,
+        hint: lastFailure?.message,
+      })
+    }
+    throw new McpError('UNKNOWN_NAME', `unknown ${what}: ${name}`)
+  }
+
+  /** Hands a call to its owner and brings the outcome back under public names. */
+  async function relay(alias: string, call: Call, params: JsonObject): Promise<Outcome> {
+    if (call.continues !== undefined && call.continues !== alias)
+      throw new McpError('STATE_INVALID', 'this state belongs to another backend')
+    const owned: Call = params === call.params && !(several && call.log) ? call : { ...call, params, log: named(alias, call.log) }
+    const outcome = await member(alias).handle(owned)
+    if (outcome.kind === 'inputRequired') return { ...outcome, from: alias }
+    return publicOutcome(alias, call, outcome)
+  }
+
+  function publicOutcome(alias: string, call: Call, outcome: Complete): Complete {
+    const result = surface.catalog.publicResult(alias, call.method, outcome.result, outcome.variant)
+    const task = surface.catalog.taskIdOf(result, outcome.variant)
+    if (task !== undefined) {
+      taskOwners.set(task, call.client.principal)
+      if (taskOwners.size > maxTaskOwners) taskOwners.delete(taskOwners.keys().next().value as string)
+    }
+    return result === outcome.result ? outcome : { ...outcome, result }
+  }
+
+  /** Several servers' log lines meet in one client: the logger says whose a line is. */
+  function named(alias: string, log: Call['log']): Call['log'] {
+    if (!log || !several) return log
+    return params => log(surface.catalog.publicLog(alias, params))
+  }
+
+  const text = (params: JsonObject, key: string): string => {
+    const value = params[key]
+    if (typeof value !== 'string') throw new McpError('INVALID_PARAMS', `params.${key} must be a string`)
+    return value
+  }
+
+  async function list(kind: 'tools' | 'prompts' | 'resources' | 'templates', field: string, call: Call): Promise<Outcome> {
+    if (call.params['cursor'] !== undefined) throw new McpError('INVALID_PARAMS', 'unknown cursor: this list has one page')
+    const catalog = await surface.settled()
+    return { kind: 'complete', result: { [field]: catalog[kind] }, freshness: catalog.freshness }
+  }
+
+  async function readUri(call: Call): Promise<Outcome> {
+    const uri = text(call.params, 'uri')
+    const owner = surface.catalog.resource(uri) ?? (await surface.settled()).resource(uri)
+    if (owner) return relay(owner.alias, call, { ...call.params, uri: owner.own })
+    // Not listed anywhere: servers may still serve it. A call that resumes goes where its state came from.
+    const candidates = call.continues === undefined ? surface.catalog.candidates(uri) : [call.continues]
+    let refusal: unknown
+    for (const alias of candidates.slice(0, maxCandidates)) {
+      try {
+        return await relay(alias, call, call.params)
+      } catch (error) {
+        if (!(error instanceof McpError && error.code === 'BACKEND_ERROR')) throw error
+        refusal ??= error
+      }
+    }
+    throw refusal ?? new McpError('UNKNOWN_NAME', `unknown resource: ${uri}`)
+  }
+
+  async function complete(call: Call): Promise<Outcome> {
+    const ref = call.params['ref'] as JsonObject | undefined
+    if (typeof ref !== 'object' || ref === null) throw new McpError('INVALID_PARAMS', 'params.ref must be an object')
+    const name = String(ref['name'] ?? ref['uri'] ?? '')
+    const owner = await found(catalog => catalog.ref(ref), 'completion reference', name)
+    return relay(owner.alias, call, { ...call.params, ref: owner.ref })
+  }
+
+  async function task(call: Call): Promise<Outcome> {
+    const id = text(call.params, 'taskId')
+    const owner = surface.catalog.task(id)
+    const principal = taskOwners.get(id)
+    if (!owner || !byAlias.has(owner.alias) || (principal !== undefined && principal !== call.client.principal))
+      throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
+    return relay(owner.alias, call, { ...call.params, taskId: owner.own })
+  }
+
+  /** One broken backend shortens the list, it does not fail it. */
+  async function everyone(call: Call, capability: string, field: string): Promise<Outcome> {
+    const items: unknown[] = []
+    for (const { alias, member } of members) {
+      if (!member.offer || !Object.hasOwn(member.offer.description.capabilities, capability)) continue
+      try {
+        let cursor: unknown
+        for (let pages = 0; pages < 64; pages++) {
+          const outcome = await relay(alias, call, cursor === undefined ? {} : { cursor })
+          if (outcome.kind !== 'complete') break
+          const page = outcome.result[field]
+          if (Array.isArray(page)) items.push(...page)
+          cursor = outcome.result['nextCursor']
+          if (typeof cursor !== 'string') break
+        }
+      } catch (error) {
+        log.warn({ backend: alias, method: call.method }, `${alias}: left out of ${call.method}: ${(error as Error).message}`)
+      }
+    }
+    const own = (item: unknown): boolean => {
+      const principal = taskOwners.get(String((item as JsonObject | null)?.['taskId']))
+      return principal === undefined || principal === call.client.principal
+    }
+    return { kind: 'complete', result: { [field]: items.filter(own) } }
+  }
+
+  /** A method we do not know goes to the only backend, or to the one that claims it. */
+  async function custom(call: Call): Promise<Outcome> {
+    if (call.continues !== undefined && byAlias.has(call.continues)) return relay(call.continues, call, call.params)
+    const only = members.length === 1 ? members[0] : undefined
+    if (only) return relay(only.alias, call, call.params)
+    await surface.settled()
+    const claiming = members.filter(({ member }) => member.offer && claims(member.offer.description.capabilities, call.method))
+    const [first, second] = claiming
+    if (first && !second) return relay(first.alias, call, call.params)
+    const reason = second ? `claimed by ${claiming.map(({ alias }) => alias).join(' and ')}` : 'no backend claims it'
+    throw new McpError('METHOD_NOT_FOUND', `method not found: ${call.method} (${reason})`)
+  }
+
+  async function handle(call: Call): Promise<Outcome> {
+    const route = routeOf(call.method)
+    if (!route) return custom(call)
+    switch (route.by) {
+      case 'catalog':
+        return list(route.list, route.field, call)
+      case 'name': {
+        const name = text(call.params, 'name')
+        const look = (catalog: Catalog) => catalog[route.of](name)
+        const owner = look(surface.catalog) ?? (await found(look, route.of, name))
+        return relay(owner.alias, call, owner.own === name ? call.params : { ...call.params, name: owner.own })
+      }
+      case 'uri':
+        return readUri(call)
+      case 'ref':
+        return complete(call)
+      case 'task':
+        return task(call)
+      case 'everyone':
+        return everyone(call, route.capability, route.field)
+    }
+  }
+
+  async function describe(): Promise<Description> {
+    await surface.settled(options.describeWaitMs)
+    const told = members.flatMap(({ alias, member }) => (member.offer ? [{ alias, description: member.offer.description }] : []))
+    const missing = members
+      .filter(({ member }) => !member.offer && member.status().state !== 'disabled')
+      .map(({ alias, member }) => ({ alias, reason: member.status().lastFailure?.message ?? member.status().state }))
+    return { info: options.self, ...mergeDescriptions(told, missing), era: undefined, revision: undefined }
+  }
+
+  return {
+    name: 'gateway',
+    members: members.map(({ member }) => member),
+    handle,
+    describe,
+    watch: watcher => watchMembers(watcher, { members, surface, several }),
+    notify: (method, params, client) => {
+      for (const { member } of members) member.notify(method, params, client)
+    },
+    catalog: waitMs => surface.settled(waitMs),
+    get known() {
+      return surface.catalog
+    },
+    warm: () => surface.warm(),
+    status: () => members.map(({ member }) => member.status()),
+    close: async () => {
+      surface.close()
+      await Promise.all(members.map(({ member }) => member.close()))
+    },
+  }
+}
+
+/** A call the gateway's own user makes, with nobody to cancel it. */
+export const plainCall = (client: Call['client'], method: string, params: JsonObject): Call => ({
+  method,
+  params,
+  client,
+  cancellation: never,
+})
