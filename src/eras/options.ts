@@ -37,6 +37,8 @@ export interface Serving {
 export interface Front {
   request(incoming: Incoming): void
   notification(method: string, params: JsonObject | undefined): void
+  /** The channel ends soon: answers requests that would otherwise stay open. */
+  drain?(): void
   closed(): void
 }
 

@@ -33,7 +33,9 @@ export interface Incoming {
   readonly cancellation: Cancellation
   respond(result: JsonObject, extra?: JsonObject): void
   fail(error: unknown): void
-  /** Sends a notification on this request's own stream. */
+  /** Forgets it without an answer, where the protocol allows none. */
+  drop(): void
+  /** Sends a notification on this request's own stream; nothing once it is answered or cancelled. */
   notify(method: string, params: JsonObject | undefined): void
 }
 
@@ -135,6 +137,14 @@ export class Peer {
     this.channel.send(message, options)
   }
 
+  /** Cancels what the peer still has open with us and answers it with `error`. */
+  refuseAll(error: McpError): void {
+    for (const [id, source] of [...this.incoming]) {
+      this.settle(id, source, undefined, error.toRpc())
+      source.cancel(error.message)
+    }
+  }
+
   private receive(message: Message, relatedTo: RequestId | undefined): void {
     if (message.method === undefined) return this.answered(message)
     if (message.id === undefined || message.id === null) return this.notified(message, relatedTo)
@@ -179,9 +189,18 @@ export class Peer {
     this.handlers.request(new IncomingRequest(this, message, id, relatedTo, source))
   }
 
+  /** Whether that very request of the peer is still open. */
+  isOpen(id: RequestId, source: CancelSource): boolean {
+    return this.incoming.get(id) === source
+  }
+
+  forget(id: RequestId, source: CancelSource): void {
+    if (this.isOpen(id, source)) this.incoming.delete(id)
+  }
+
   /** Answers one request of the peer if it is still open. */
   settle(id: RequestId, source: CancelSource, result: JsonObject | undefined, error: RpcError | undefined, extra?: JsonObject): void {
-    if (this.incoming.get(id) !== source) return
+    if (!this.isOpen(id, source)) return
     this.incoming.delete(id)
     this.answer(id, result, error, extra)
   }
@@ -249,8 +268,11 @@ class IncomingRequest implements Incoming {
   fail(error: unknown): void {
     this.peer.settle(this.id, this.cancellation, undefined, toMcpError(error).toRpc())
   }
+  drop(): void {
+    this.peer.forget(this.id, this.cancellation)
+  }
   notify(method: string, params: JsonObject | undefined): void {
-    this.peer.notify(method, params, { relatedTo: this.id })
+    if (this.peer.isOpen(this.id, this.cancellation)) this.peer.notify(method, params, { relatedTo: this.id })
   }
 }
 

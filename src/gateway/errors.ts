@@ -24,6 +24,7 @@ const codes = {
   // What a caller did.
   INVALID_REQUEST: [rpcCodes.invalidRequest, 1],
   INVALID_PARAMS: [rpcCodes.invalidParams, 1],
+  ENVELOPE_INVALID: [rpcCodes.invalidParams, 1],
   METHOD_NOT_FOUND: [rpcCodes.methodNotFound, 1],
   UNKNOWN_NAME: [rpcCodes.invalidParams, 1],
   DUPLICATE_ID: [rpcCodes.invalidRequest, 1],
@@ -69,6 +70,8 @@ export interface ErrorDetails {
   retryAfterMs?: number | undefined
   /** The wire error this stands for, passed on as it came. */
   rpc?: RpcError | undefined
+  /** Client capabilities without which the call cannot be served, as a `ClientCapabilities` object. */
+  requires?: { [key: string]: unknown } | undefined
   /** Problems of a file, for commands that print them. */
   problems?: readonly object[] | undefined
 }

@@ -57,6 +57,8 @@ export interface Channel {
   readonly pid?: number | undefined
   /** True where ending a request's own stream cancels it, so that no message needs to say so. */
   readonly cancelsByClosing: boolean
+  /** True where `SendOptions.headers` reach the peer and requests should carry them. */
+  readonly wantsHeaders?: boolean | undefined
   /** Starts delivery; messages that came earlier are kept until then. Called once. */
   open(receiver: Receiver): void
   /**
