@@ -1,0 +1,144 @@
+/**
+ * Public names: what a tool or prompt of a backend is called on our surface. A name follows from (alias, own name) and
+ * the options alone, so it is the same after a restart and whatever else is configured. Looks nothing up: reading a name
+ * back is the catalog's map, never a split.
+ */
+import { createHash } from 'node:crypto'
+
+export interface NamesOptions {
+  readonly separator: string
+  readonly prefix: 'always' | 'onClash' | 'never'
+  /** Characters a tool name may have, prefix included. */
+  readonly maxLength: number
+}
+
+const legal = /^[A-Za-z0-9_-]+$/
+const hashLength = 6
+/** What stays of a backend's own name however long its alias is. */
+const leastOwn = 8
+/** The spec bounds no prompt name; beyond this no host shows it whole. */
+const maxPromptLength = 256
+
+/**
+ * The alias as it stands in names: legal, and such that its end can be told from the separator (else `a_` + `__` + `b`
+ * would be `a` + `__` + `_b`, and one backend could take another's name).
+ */
+export function stemOf(alias: string, separator: string): string {
+  const stem = alias.replace(/[^A-Za-z0-9_-]/g, '_')
+  if (separator === '') return stem
+  const filler = ['-', '_'].find(sign => !separator.includes(sign)) ?? 'x'
+  const apart = stem.split(separator).join(filler)
+  return (apart + separator).indexOf(separator) < apart.length ? apart.slice(0, -1) + filler : apart
+}
+
+/**
+ * Legal for hosts: `[A-Za-z0-9_-]`, at most `maxLength` characters, not empty. A name that is not so by itself is
+ * cleaned, loses its middle and ends in a hash of (alias, own).
+ */
+export function toolName(alias: string, own: string, options: NamesOptions, prefixed: boolean): string {
+  const { separator, maxLength } = options
+  const stem = prefixed ? stemOf(alias, separator) : ''
+  const plain = prefixed ? stem + separator + own : own
+  if (plain.length <= maxLength && legal.test(own)) return plain
+  const room = maxLength - hashLength - 1
+  const words = clean(own, maxLength)
+  let head = prefixed ? stem + separator : ''
+  const headRoom = Math.max(0, room - Math.min(leastOwn, words.length))
+  if (head.length > headRoom) {
+    const stemRoom = headRoom - separator.length
+    head = stemRoom > 0 ? cutMiddle(stem, stemRoom) + separator : ''
+  }
+  const kept = cutMiddle(words, room - head.length)
+  return `${head}${kept}${kept === '' ? '' : '_'}${hash(alias, own)}`.slice(-maxLength)
+}
+
+/** Any characters; shortened with a hash only beyond 256 (spec, server/prompts: names have no charset rule). */
+export function promptName(alias: string, own: string, options: NamesOptions, prefixed: boolean): string {
+  const head = prefixed ? stemOf(alias, options.separator) + options.separator : ''
+  if (head.length + own.length <= maxPromptLength) return head + own
+  return `${head}${cutMiddle(own, maxPromptLength - head.length - hashLength - 1)}_${hash(alias, own)}`
+}
+
+/** Something that wants a public name; `name` is filled in by `assignNames`. */
+export interface Claimant {
+  name: string
+}
+
+/**
+ * Gives every claimant its name and returns who holds each name: more than one holder is a collision, which is for the
+ * caller to refuse. With `onClash` a claimant is prefixed if another one wants its bare name, whether bare or prefixed,
+ * so the outcome does not depend on order.
+ */
+export function assignNames<C extends Claimant>(
+  claimants: readonly C[],
+  prefix: NamesOptions['prefix'],
+  nameOf: (claimant: C, prefixed: boolean) => string,
+): ReadonlyMap<string, readonly C[]> {
+  const holders = new Map<string, C[]>()
+  const place = (claimant: C, prefixed: boolean): C[] => {
+    claimant.name = nameOf(claimant, prefixed)
+    const held = holders.get(claimant.name)
+    if (held) held.push(claimant)
+    else holders.set(claimant.name, [claimant])
+    return held ?? []
+  }
+  for (const claimant of claimants) place(claimant, prefix === 'always')
+  if (prefix !== 'onClash') return holders
+  const prefixed = new Set<C>()
+  const crowded = [...holders.values()].filter(held => held.length > 1)
+  for (let held = crowded.pop(); held; held = crowded.pop()) {
+    const bare = held.filter(claimant => !prefixed.has(claimant))
+    const stay = held.filter(claimant => prefixed.has(claimant))
+    held.splice(0, held.length, ...stay)
+    for (const claimant of bare) {
+      prefixed.add(claimant)
+      const now = place(claimant, true)
+      if (now.length > 1) crowded.push(now)
+    }
+  }
+  return holders
+}
+
+function clean(own: string, maxLength: number): string {
+  // Bounded before any pattern looks at it: only head and tail can survive anyway.
+  const bounded = own.length > 4 * maxLength ? `${own.slice(0, 2 * maxLength)}_${own.slice(-2 * maxLength)}` : own
+  const ascii = bounded.normalize('NFKD').replace(/[\u0300-\u036f]/g, '')
+  return ascii.replace(/[^A-Za-z0-9_-]+/g, '_').replace(/^_+/, '').slice(0, 8 * maxLength).replace(/_+$/, '')
+}
+
+/** At most `length` characters: whole words from both ends where that costs less than half an end. */
+function cutMiddle(text: string, length: number): string {
+  if (text.length <= length) return text
+  if (length < leastOwn) return text.slice(0, Math.max(0, length))
+  const headLength = Math.ceil((length - 1) * 0.6)
+  const tailLength = length - 1 - headLength
+  let head = text.slice(0, headLength)
+  let tail = text.slice(-tailLength)
+  if (isInsideWord(text, headLength)) {
+    let at = headLength - 1
+    while (at > headLength / 2 && isInsideWord(text, at)) at--
+    if (at > headLength / 2) head = text.slice(0, at)
+  }
+  const start = text.length - tailLength
+  if (isInsideWord(text, start)) {
+    let at = start + 1
+    while (at < start + tailLength / 2 && isInsideWord(text, at)) at++
+    if (at < start + tailLength / 2) tail = text.slice(at)
+  }
+  // A pair of surrogates is not cut apart, and a joint is one underscore.
+  head = head.replace(/[\ud800-\udbff]$/, '').replace(/[_-]$/, '')
+  tail = tail.replace(/^[\udc00-\udfff]/, '').replace(/^[_-]/, '')
+  return tail === '' ? head : `${head}_${tail}`
+}
+
+/** Whether a cut before `at` would tear a word: `read_|file` and `read|File` do not. */
+function isInsideWord(text: string, at: number): boolean {
+  const [before, after] = [text.charAt(at - 1), text.charAt(at)]
+  if (!/[A-Za-z0-9]/.test(before) || !/[A-Za-z0-9]/.test(after)) return false
+  return !(/[a-z0-9]/.test(before) && /[A-Z]/.test(after))
+}
+
+function hash(alias: string, own: string): string {
+  const bytes = createHash('sha256').update(JSON.stringify([alias, own])).digest()
+  return (bytes.readUIntBE(0, 6) % 36 ** hashLength).toString(36).padStart(hashLength, '0')
+}

@@ -1,0 +1,39 @@
+/**
+ * The second URI of a resource whose own one belongs to another backend: the own URI behind a literal prefix that names
+ * the alias. Nothing is encoded, so a template stays a template, its expansion is the prefixed expansion (RFC 6570
+ * copies literals), and reading back is cutting the prefix off. A URI stays legal (RFC 3986: `:` and `//` may stand in a
+ * path) and `ui:` stays `ui:`, which hosts of Apps insist on.
+ */
+const general = 'mcp-proxy://'
+const uiScheme = 'ui://'
+const ui = 'ui://mcp-proxy.'
+
+export interface UriRoute {
+  readonly alias: string
+  /** The URI or URI template as the backend knows it. */
+  readonly own: string
+}
+
+/** Takes a URI or a URI template. */
+export const namespacedUri = (alias: string, own: string): string =>
+  own.startsWith(uiScheme) ? `${ui}${alias}/${own.slice(uiScheme.length)}` : `${general}${alias}/${own}`
+
+/** Whether it has the shape of a namespaced URI. Such a one is never shown bare where it could be taken for one of ours. */
+export const isNamespaced = (uri: string): boolean => uri.startsWith(general) || uri.startsWith(ui)
+
+/** Undoes `namespacedUri`, whether or not there is such an alias. */
+export function parseNamespaced(uri: string): UriRoute | undefined {
+  const [prefix, scheme] = uri.startsWith(general) ? [general, ''] : uri.startsWith(ui) ? [ui, uiScheme] : []
+  if (prefix === undefined) return undefined
+  const slash = uri.indexOf('/', prefix.length)
+  if (slash <= prefix.length) return undefined
+  return { alias: uri.slice(prefix.length, slash), own: scheme + uri.slice(slash + 1) }
+}
+
+/** The scheme of a URI or URI template in lower case; undefined where it has none that can be read. */
+export function schemeOf(uri: string): string | undefined {
+  const colon = uri.indexOf(':')
+  if (colon <= 0 || colon > 64) return undefined
+  const scheme = uri.slice(0, colon)
+  return /^[A-Za-z][A-Za-z0-9+.-]*$/.test(scheme) ? scheme.toLowerCase() : undefined
+}
