@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// `npm run conformance`: the official suite through `serve --http`, for each era and transport of backend and with names
-// prefixed or not. Filters for work on one cell: `--backend`, `--transport`, `--prefix`, `--revision`, `--direct-only yes`,
-// `--verbose yes`. A filtered run writes no page and does not look for stale expectations.
+// `npm run conformance`: the official suite with the proxy as the server, for each era and transport of backend and with
+// names prefixed or not, and with the proxy as the client. Filters for work on one cell: `--leg`, `--backend`,
+// `--transport`, `--prefix`, `--revision`. A filtered run writes no page and looks for no stale expectations.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,23 +10,23 @@ import { parse } from 'yaml'
 import { readArgs } from '../fixtures/servers/lib/args.mjs'
 import { page, table } from './report.mjs'
 import { startShim } from './shim.mjs'
-import { prepareTools, requiredScenarios, root } from './tools.mjs'
-import { readVerdicts } from './verdict.mjs'
+import { openSuite } from './suite.mjs'
+import { root } from './tools.mjs'
 
-const options = readArgs({
-  backend: { values: ['', 'dual', 'modern', 'legacy'], fallback: '' },
-  transport: { values: ['', 'stdio', 'http'], fallback: '' },
-  prefix: { values: ['', 'never', 'always'], fallback: '' },
-  revision: { values: ['', '2025-11-25', '2026-07-28'], fallback: '' },
-  'direct-only': { values: ['', 'yes'], fallback: '' },
-  verbose: { values: ['', 'yes'], fallback: '' },
-})
-const pick = (value, all) => (value ? [value] : all)
+const choices = {
+  leg: ['control', 'server', 'client'],
+  backend: ['dual', 'modern', 'legacy'],
+  transport: ['stdio', 'http'],
+  prefix: ['never', 'always'],
+  revision: ['2025-11-25', '2026-07-28'],
+}
+const options = readArgs(Object.fromEntries(Object.entries(choices).map(([key, values]) => [key, { values: ['', ...values], fallback: '' }])))
 const filtered = Object.values(options).some(value => value !== '')
-const revisions = pick(options.revision, ['2025-11-25', '2026-07-28'])
+const picked = key => (options[key] ? [options[key]] : choices[key])
+
 const server = join(root, 'test/fixtures/servers/everything-v2.mjs')
-const { node, suite } = await prepareTools()
 const work = mkdtempSync(join(tmpdir(), 'mcp-proxy-conformance-'))
+const suite = await openSuite(work)
 
 /** Starts a process and waits for the address it says on stderr. */
 function listen(args, env = {}) {
@@ -38,61 +38,43 @@ function listen(args, env = {}) {
       words += chunk
       const ready = /^\{"port":(\d+)/m.exec(words)
       const url = /listening (http\S+)/.exec(words)?.[1] ?? (ready && `http://127.0.0.1:${ready[1]}/mcp`)
-      if (url)
-        resolve({
-          url,
-          stop: () => new Promise(done => {
-            child.removeAllListeners('close')
-            child.once('close', done)
-            child.kill('SIGTERM')
-          }),
-        })
+      if (!url) return
+      resolve({
+        url,
+        stop: () => new Promise(done => {
+          child.removeAllListeners('close')
+          child.once('close', done)
+          child.kill('SIGTERM')
+        }),
+      })
     })
   })
-}
-
-let runs = 0
-/** Runs the suite's required server scenarios against an address. */
-async function check(url, revision) {
-  const out = join(work, `run-${++runs}`)
-  await new Promise((resolve, reject) => {
-    const child = spawn(node, [suite, 'server', '--url', url, '--requirements', revision, '-o', out], { stdio: 'ignore' })
-    child.once('error', reject)
-    child.once('close', resolve)
-  })
-  return readVerdicts(out, 'server', requiredScenarios(revision, 'server'))
 }
 
 const results = []
 const failures = []
 const expected = parse(readFileSync(new URL('expected-failures.yaml', import.meta.url), 'utf8')) ?? []
 for (const entry of expected)
-  if (!entry.reason || !/^https:\/\/modelcontextprotocol\.io\/specification\//.test(entry.spec ?? '')) throw new Error(`expected failure ${entry.scenario} has no reason or no link into the specification`)
+  if (!entry.reason || !/^https:\/\/modelcontextprotocol\.io\/specification\//.test(entry.spec ?? ''))
+    throw new Error(`expected failure ${entry.scenario} has no reason or no link into the specification`)
 const used = new Set()
 
-/** Takes the verdicts of one run in; `where` is undefined for the control. */
+/** Takes the verdicts of one run in; `where` says which expectations apply, and is undefined for a control. */
 function judge(title, revision, verdicts, where) {
   const failed = verdicts.filter(({ verdict }) => verdict !== 'pass')
   results.push({ title, revision, passed: verdicts.length - failed.length, total: verdicts.length })
   console.log(`${title} · ${revision}: ${verdicts.length - failed.length}/${verdicts.length}`)
   for (const { scenario, verdict, problems } of failed) {
     const entry = where && expected.find(candidate =>
-      candidate.scenario === scenario && candidate.revision === revision &&
+      candidate.leg === where.leg && candidate.scenario === scenario && candidate.revision === revision &&
       (candidate.backend?.includes(where.backend) ?? true) && (candidate.transport?.includes(where.transport) ?? true))
     if (entry) used.add(entry)
     else failures.push(`${title} · ${revision} · ${scenario}`)
-    if (!entry || options.verbose) console.log(`  ${entry ? 'expected' : verdict}: ${scenario}${problems.map(problem => `\n    ${problem}`).join('')}`)
+    console.log(`  ${entry ? 'expected' : verdict}: ${scenario}${problems.map(problem => `\n    ${problem}`).join('')}`)
   }
 }
 
-async function control() {
-  const backend = await listen([server, '--transport', 'http'])
-  for (const revision of revisions) judge('the test server alone', revision, await check(backend.url, revision))
-  await backend.stop()
-}
-
-async function cell(backend, transport, prefix) {
-  const title = `${backend} server over ${transport}, names ${prefix === 'never' ? 'as they are' : 'prefixed'}`
+async function serverCell(backend, transport, prefix, controls) {
   const args = [server, '--era', backend]
   const remote = transport === 'http' ? await listen([...args, '--transport', 'http']) : undefined
   const config = join(work, `config-${backend}-${transport}-${prefix}.json`)
@@ -103,18 +85,43 @@ async function cell(backend, transport, prefix) {
     { MCP_PROXY_HOME: join(work, 'home'), MCP_PROXY_NO_DAEMON: '1' },
   )
   const shim = prefix === 'always' ? await startShim(proxy.url, 'everything__') : undefined
-  for (const revision of revisions) judge(title, revision, await check((shim ?? proxy).url, revision), { backend, transport })
+  const title = `${backend} backend over ${transport}, names ${prefix === 'never' ? 'as they are' : 'prefixed'}`
+  for (const revision of picked('revision'))
+    judge(title, revision, await suite.server((shim ?? proxy).url, revision, controls[revision]), { leg: 'server', backend, transport })
   shim?.close()
   await proxy.stop()
   await remote?.stop()
 }
 
+async function serverLeg(only) {
+  const controls = {}
+  const alone = await listen([server, '--transport', 'http'])
+  for (const revision of picked('revision')) {
+    controls[revision] = await suite.server(alone.url, revision)
+    judge('as server: no proxy, the test server alone', revision, controls[revision])
+  }
+  await alone.stop()
+  if (only) return
+  for (const backend of picked('backend'))
+    for (const transport of picked('transport'))
+      for (const prefix of picked('prefix')) await serverCell(backend, transport, prefix, controls)
+}
+
+async function clientLeg(only) {
+  for (const revision of picked('revision')) {
+    const control = await suite.client(revision, { CONFORMANCE_DIRECT: '1' })
+    judge('as client: no proxy, the SDK client alone', revision, control)
+    if (only) continue
+    for (const prefix of picked('prefix'))
+      judge(`as client, names ${prefix === 'never' ? 'as they are' : 'prefixed'}`, revision,
+        await suite.client(revision, { CONFORMANCE_PREFIX: prefix }, control), { leg: 'client' })
+  }
+}
+
 try {
-  await control()
-  if (!options['direct-only'])
-    for (const backend of pick(options.backend, ['dual', 'modern', 'legacy']))
-      for (const transport of pick(options.transport, ['stdio', 'http']))
-        for (const prefix of pick(options.prefix, ['never', 'always'])) await cell(backend, transport, prefix)
+  const control = options.leg === 'control'
+  if (options.leg !== 'client') await serverLeg(control)
+  if (options.leg !== 'server') await clientLeg(control)
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

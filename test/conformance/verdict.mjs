@@ -1,30 +1,37 @@
-// What a run of the suite really says. Its own verdict passes a scenario that only warned, skipped or checked nothing;
-// here a scenario passes when something was checked and nothing failed or warned.
+// What a run of the suite really says. Its own verdict passes a scenario that only warned, skipped or checked nothing.
+// Here one passes when nothing failed or warned and everything was checked that the control, without a proxy, checked.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * @typedef {{ scenario: string, verdict: 'pass' | 'fail' | 'unchecked', checks: number, problems: string[] }} Verdict
+ * @typedef {{ scenario: string, verdict: 'pass' | 'fail' | 'unchecked', succeeded: string[], problems: string[] }} Verdict
  * @param {string} dir the suite's output folder
- * @param {'server' | 'client'} leg
  * @param {readonly string[]} scenarios
+ * @param {readonly Verdict[]} [control]
  * @returns {Verdict[]}
  */
-export function readVerdicts(dir, leg, scenarios) {
+export function readVerdicts(dir, scenarios, control = []) {
   const folders = readdirSync(dir)
   return scenarios.map(scenario => {
-    const name = `${leg === 'server' ? 'server-' : ''}${scenario.replaceAll('/', '-')}-20`
-    const folder = folders.find(entry => entry.startsWith(name)) ?? folders.find(entry => entry.startsWith(`${scenario.replaceAll('/', '-')}-20`))
-    if (!folder) return { scenario, verdict: 'unchecked', checks: 0, problems: ['no result'] }
-    const checks = JSON.parse(readFileSync(join(dir, folder, 'checks.json'), 'utf8'))
-    const bad = checks.filter(check => check.status === 'FAILURE' || check.status === 'WARNING' || check.status === 'SKIPPED')
-    const good = checks.filter(check => check.status === 'SUCCESS')
+    const folder = folders.find(entry => entry.replace(/^server-/, '').replace(/-\d{4}-\d\d-\d\dT.*$/, '') === scenario) ??
+      folders.find(entry => entry.replace(/-\d{4}-\d\d-\d\dT.*$/, '') === `server-${scenario}`)
+    const checks = folder ? JSON.parse(readFileSync(join(dir, folder, 'checks.json'), 'utf8')) : []
+    const failed = checks.filter(check => check.status === 'FAILURE')
+    const warned = checks.filter(check => check.status === 'WARNING')
     // Every scenario also checks the form of all messages; alone that proves nothing about the scenario.
-    const own = good.filter(check => !/^wire-/.test(check.id))
-    const verdict = bad.some(check => check.status === 'FAILURE') ? 'fail' : bad.length > 0 || own.length === 0 ? 'unchecked' : 'pass'
+    const succeeded = checks.filter(check => check.status === 'SUCCESS' && !check.id.startsWith('wire-')).map(check => check.id)
+    const before = control.find(other => other.scenario === scenario)?.succeeded ?? []
+    const missing = before.filter(id => !succeeded.includes(id) && ![...failed, ...warned].some(check => check.id === id))
+    const whole = warned.length === 0 && missing.length === 0 && succeeded.length > 0
     return {
-      scenario, verdict, checks: good.length,
-      problems: bad.map(check => `${check.status} ${check.id}: ${(check.errorMessage ?? check.description ?? '').slice(0, 300)}`),
+      scenario,
+      verdict: failed.length > 0 ? 'fail' : whole ? 'pass' : 'unchecked',
+      succeeded,
+      problems: [
+        ...[...failed, ...warned].map(check => `${check.status} ${check.id}: ${(check.errorMessage ?? check.description ?? '').slice(0, 300)}`),
+        ...missing.map(id => `not checked: ${id}`),
+        ...(checks.length === 0 ? ['no result'] : []),
+      ],
     }
   })
 }
