@@ -3,14 +3,16 @@
  * under the owner's own names and brings the answer back under the public ones. Knows no era and no transport.
  */
 import type { Catalog } from './catalog.ts'
-import type { Backend, BackendStatus, Call, Complete, Description, JsonObject, Member, Outcome } from './contract.ts'
 import { never } from './cancellation.ts'
+import type { Backend, BackendStatus, Call, Complete, Description, JsonObject, Member, Outcome } from './contract.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
 import type { Log } from './log.ts'
+import type { NamesOptions } from './names.ts'
+import type { RequestedUri } from './rewrite.ts'
 import { claims, routeOf } from './route.ts'
 import { Surface, type SurfaceMember } from './surface.ts'
-import type { NamesOptions } from './names.ts'
+import { ownRelation } from './task-ids.ts'
 import { watchMembers } from './watching.ts'
 
 export interface GatewayOptions {
@@ -68,17 +70,19 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   /** Hands a call to its owner and brings the outcome back under public names. */
-  async function relay(alias: string, call: Call, params: JsonObject): Promise<Outcome> {
+  async function relay(alias: string, call: Call, params: JsonObject, requested?: RequestedUri): Promise<Outcome> {
     if (call.continues !== undefined && call.continues !== alias)
       throw new McpError('STATE_INVALID', 'this state belongs to another backend')
-    const owned: Call = params === call.params && !(several && call.log) ? call : { ...call, params, log: named(alias, call.log) }
+    const own = params['_meta'] === undefined ? params : ownRelation(alias, params)
+    const owned: Call = own === call.params && !(several && call.log) ? call : { ...call, params: own, log: named(alias, call.log) }
     const outcome = await member(alias).handle(owned)
-    if (outcome.kind === 'inputRequired') return { ...outcome, from: alias }
-    return publicOutcome(alias, call, outcome)
+    if (outcome.kind === 'complete') return publicOutcome(alias, call, outcome, requested)
+    const requests = outcome.requests && surface.catalog.publicAsks(alias, outcome.requests)
+    return { ...outcome, ...(requests ? { requests } : {}), from: alias }
   }
 
-  function publicOutcome(alias: string, call: Call, outcome: Complete): Complete {
-    const result = surface.catalog.publicResult(alias, call.method, outcome.result, outcome.variant)
+  function publicOutcome(alias: string, call: Call, outcome: Complete, requested: RequestedUri | undefined): Complete {
+    const result = surface.catalog.publicResult(alias, call.method, outcome.result, outcome.variant, requested)
     const task = surface.catalog.taskIdOf(result, outcome.variant)
     if (task !== undefined) {
       taskOwners.set(task, call.client.principal)
@@ -108,9 +112,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   async function readUri(call: Call): Promise<Outcome> {
     const uri = text(call.params, 'uri')
     const owner = surface.catalog.resource(uri) ?? (await surface.settled()).resource(uri)
-    if (owner) return relay(owner.alias, call, { ...call.params, uri: owner.own })
+    if (owner) return relay(owner.alias, call, owner.own === uri ? call.params : { ...call.params, uri: owner.own }, { uri, own: owner.own })
     // Not listed anywhere: servers may still serve it. A call that resumes goes where its state came from.
-    const candidates = call.continues === undefined ? surface.catalog.candidates(uri) : [call.continues]
+    const candidates = surface.catalog.candidates(uri).filter(alias => call.continues === undefined || call.continues === alias)
     let refusal: unknown
     for (const alias of candidates.slice(0, maxCandidates)) {
       try {
@@ -208,7 +212,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const missing = members
       .filter(({ member }) => !member.offer && member.status().state !== 'disabled')
       .map(({ alias, member }) => ({ alias, reason: member.status().lastFailure?.message ?? member.status().state }))
-    return { info: options.self, ...mergeDescriptions(told, missing), era: undefined, revision: undefined }
+    return { info: options.self, ...mergeDescriptions(told, missing, options.names), era: undefined, revision: undefined }
   }
 
   return {

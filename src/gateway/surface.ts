@@ -4,6 +4,7 @@
  */
 import { buildCatalog, sameSurface, type BackendRules, type Catalog } from './catalog.ts'
 import type { ListKind, Member } from './contract.ts'
+import { Links } from './links.ts'
 import type { Log } from './log.ts'
 import type { NamesOptions } from './names.ts'
 
@@ -30,6 +31,7 @@ export class Surface {
   private readonly listeners = new Set<(lists: readonly ListKind[]) => void>()
   private readonly unsubscribe: (() => void)[]
   private readonly told = new Set<string>()
+  private readonly links = new Links()
   private current: Catalog | undefined
   private announced: Catalog | undefined
   private timer: NodeJS.Timeout | undefined
@@ -47,6 +49,7 @@ export class Surface {
     this.current = buildCatalog(
       this.options.members.map(({ alias, member, rules }) => ({ alias, offer: member.offer, rules })),
       this.options.names,
+      this.links,
     )
     for (const problem of this.current.problems) {
       if (this.told.has(problem.message)) continue

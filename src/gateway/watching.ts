@@ -16,12 +16,13 @@ export interface Watched {
 
 export function watchMembers(watcher: Watcher, { members, surface, several }: Watched): Watch {
   let interest = watcher.interest
+  const { ask } = watcher
   const watches: { alias: string; member: Member; watch: Watch }[] = members.map(({ alias, member }) => {
     const watch = member.watch({
       client: watcher.client,
       interest: { ...interest, resources: [] },
       change: change => told(alias, change),
-      ...(watcher.ask ? { ask: watcher.ask } : {}),
+      ...(ask ? { ask: (question, cancellation) => ask({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) } : {}),
     })
     return { alias, member, watch }
   })
