@@ -132,11 +132,19 @@ export function createSandbox(): Sandbox {
 
 export type BackendKind = 'v1' | 'v2-legacy' | 'v2-modern'
 
+const serverArgs = (sandbox: Sandbox, kind: BackendKind, alias: string, extra: readonly string[]): string[] => [
+  ...(kind === 'v1' ? [fixture('v1.mjs')] : [fixture('everything-v2.mjs'), '--era', kind === 'v2-modern' ? 'modern' : 'legacy']),
+  '--name', alias, '--journal', sandbox.journal(alias), ...extra,
+]
+
 /** A config entry that starts a fixture server over stdio. */
-export function stdioBackend(sandbox: Sandbox, kind: BackendKind, alias: string, extra: readonly string[] = []): JsonObject {
-  const script = kind === 'v1' ? [fixture('v1.mjs')] : [fixture('everything-v2.mjs'), '--era', kind === 'v2-modern' ? 'modern' : 'legacy']
-  return { command: process.execPath, args: [...script, '--name', alias, '--journal', sandbox.journal(alias), ...extra] }
-}
+export const stdioBackend = (sandbox: Sandbox, kind: BackendKind, alias: string, extra: readonly string[] = []): JsonObject => ({
+  command: process.execPath, args: serverArgs(sandbox, kind, alias, extra),
+})
+
+/** Starts a fixture server on a free port. */
+export const remoteBackend = (sandbox: Sandbox, kind: BackendKind, alias: string, transport: 'http' | 'sse'): Promise<Started> =>
+  startListening(process.execPath, serverArgs(sandbox, kind, alias, ['--transport', transport]), { env: { ...sandbox.env } })
 
 export interface Started {
   readonly url: string
