@@ -6,7 +6,7 @@ import type { Freshness, JsonObject, Offer } from './contract.ts'
 import { compileFilter, type Filter, type FilterRules } from './filters.ts'
 import { isObject, sameJson } from './json.ts'
 import { Links } from './links.ts'
-import { assignNames, promptName, toolName, type NamesOptions } from './names.ts'
+import { assignNames, prefixOf, promptName, toolName, type NamesOptions } from './names.ts'
 import { Problems, quote, type Problem } from './problems.ts'
 import { Resources, type ResourceMember } from './resources.ts'
 import { createRewriter, type Rewriter } from './rewrite.ts'
@@ -86,14 +86,12 @@ export function buildCatalog(members: readonly CatalogMember[], names: NamesOpti
     return { alias, offer, rules, tools, prompts }
   })
   const resources = new Resources(
-    kept.map(
-      ({ alias, offer, rules, tools }): ResourceMember => ({
-        alias,
-        offer,
-        filter: compileFilter(rules.resources),
-        linked: tools.flatMap(({ item }) => linkedUris(item)),
-      }),
-    ),
+    kept.map(({ alias, offer, rules, tools }): ResourceMember => ({
+      alias,
+      offer,
+      filter: compileFilter(rules.resources),
+      linked: tools.flatMap(({ item }) => linkedUris(item)),
+    })),
     links,
     problems,
   )
@@ -181,12 +179,19 @@ interface Claim {
   readonly item: JsonObject
 }
 
-function keep(kind: string, alias: string, items: readonly unknown[] = [], filter: Filter | undefined, problems: Problems): Claim[] {
+function keep(
+  kind: string,
+  alias: string,
+  items: readonly unknown[] = [],
+  filter: Filter | undefined,
+  problems: Problems,
+): Claim[] {
   const claims: Claim[] = []
   const seen = new Set<string>()
   for (const item of items) {
     const own = isObject(item) ? item['name'] : undefined
-    if (typeof own !== 'string' || own === '') problems.add('ITEM_INVALID', alias, `left out of ${kind}s`, 'an item without a name')
+    if (typeof own !== 'string' || own === '')
+      problems.add('ITEM_INVALID', alias, `left out of ${kind}s`, 'an item without a name')
     else if (filter && !filter.passes(own)) continue
     else if (seen.has(own)) problems.add('NAME_DUPLICATE', alias, `lists a ${kind} twice, the first counts`, quote(own))
     else {
@@ -219,7 +224,12 @@ function publish(
   show: (claim: Claim) => JsonObject,
 ): { items: JsonObject[]; routes: Map<string, NameRoute> } {
   const spell = kind === 'tool' ? toolName : promptName
-  const holders = assignNames(claims, names.prefix, ({ alias, base }, prefixed) => spell(alias, base, names, prefixed))
+  const prefixes = new Map<string, string>()
+  const holders = assignNames(claims, names.prefix, ({ alias, base }, prefixed) => {
+    let prefix = prefixed ? prefixes.get(alias) : ''
+    if (prefix === undefined) prefixes.set(alias, (prefix = prefixOf(alias, names.separator)))
+    return spell(alias, base, prefix, names.maxLength)
+  })
   const items: JsonObject[] = []
   const routes = new Map<string, NameRoute>()
   const collided = new Map<string, Claim[]>()

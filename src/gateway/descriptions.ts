@@ -4,7 +4,7 @@
  */
 import type { Description, JsonObject } from './contract.ts'
 import { isObject } from './json.ts'
-import { stemOf, type NamesOptions } from './names.ts'
+import { prefixOf, type NamesOptions } from './names.ts'
 
 export interface Described {
   readonly alias: string
@@ -63,7 +63,11 @@ function join(first: JsonObject, second: JsonObject, depth = 0): JsonObject {
   return out
 }
 
-function mergeInstructions(told: readonly Described[], missing: readonly Missing[], names: NamesOptions | undefined): string | undefined {
+function mergeInstructions(
+  told: readonly Described[],
+  missing: readonly Missing[],
+  names: NamesOptions | undefined,
+): string | undefined {
   const [only] = told
   if (told.length === 1 && only && missing.length === 0) return only.description.instructions
   const speaking = told.flatMap(({ alias, description: { instructions } }) =>
@@ -81,7 +85,7 @@ function mergeInstructions(told: readonly Described[], missing: readonly Missing
 
 /** A server's own text uses its own names; only we know what they are called here. */
 const heading = (alias: string, names: NamesOptions | undefined): string =>
-  names?.prefix === 'always' ? `${alias} (its names begin with ${stemOf(alias, names.separator)}${names.separator} here)` : alias
+  names?.prefix === 'always' ? `${alias} (its names begin with ${prefixOf(alias, names.separator)} here)` : alias
 
 const firstLine = (text: string): string => (text.trim().split('\n', 1)[0] as string).replace(/\p{C}/gu, ' ')
 

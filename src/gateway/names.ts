@@ -20,43 +20,37 @@ const leastOwn = 8
 const maxPromptLength = 256
 
 /**
- * The alias as it stands in names: legal, and such that its end can be told from the separator (else `a_` + `__` + `b`
- * would be `a` + `__` + `_b`, and one backend could take another's name).
+ * What stands before a backend's names: its alias made legal, and the separator. Made such that the end of the alias can
+ * be told (else `a_` + `__` + `b` would be `a` + `__` + `_b`, and one backend could take another's name).
  */
-export function stemOf(alias: string, separator: string): string {
+export function prefixOf(alias: string, separator: string): string {
   const stem = alias.replace(/[^A-Za-z0-9_-]/g, '_')
   if (separator === '') return stem
-  const filler = ['-', '_'].find(sign => !separator.includes(sign)) ?? 'x'
+  const filler = [...'-_xyzvw01'].find(sign => !separator.includes(sign)) ?? 'x'
   const apart = stem.split(separator).join(filler)
-  return (apart + separator).indexOf(separator) < apart.length ? apart.slice(0, -1) + filler : apart
+  const isTorn = (apart + separator).indexOf(separator) < apart.length
+  return (isTorn ? apart.slice(0, -1) + filler : apart) + separator
 }
 
 /**
- * Legal for hosts: `[A-Za-z0-9_-]`, at most `maxLength` characters, not empty. A name that is not so by itself is
- * cleaned, loses its middle and ends in a hash of (alias, own).
+ * `prefix` + `own` where that is legal for hosts: `[A-Za-z0-9_-]`, at most `maxLength` characters. An own name that is not
+ * so is cleaned, loses its middle and ends in a hash of (alias, own); a prefix that leaves it no room is cut too.
  */
-export function toolName(alias: string, own: string, options: NamesOptions, prefixed: boolean): string {
-  const { separator, maxLength } = options
-  const stem = prefixed ? stemOf(alias, separator) : ''
-  const plain = prefixed ? stem + separator + own : own
+export function toolName(alias: string, own: string, prefix: string, maxLength: number): string {
+  const plain = prefix + own
   if (plain.length <= maxLength && legal.test(own)) return plain
   const room = maxLength - hashLength - 1
   const words = clean(own, maxLength)
-  let head = prefixed ? stem + separator : ''
-  const headRoom = Math.max(0, room - Math.min(leastOwn, words.length))
-  if (head.length > headRoom) {
-    const stemRoom = headRoom - separator.length
-    head = stemRoom > 0 ? cutMiddle(stem, stemRoom) + separator : ''
-  }
+  const headRoom = room - Math.min(leastOwn, words.length)
+  const head = prefix.length <= headRoom ? prefix : `${prefix.slice(0, Math.max(0, headRoom - 1))}_`
   const kept = cutMiddle(words, room - head.length)
   return `${head}${kept}${kept === '' ? '' : '_'}${hash(alias, own)}`.slice(-maxLength)
 }
 
 /** Any characters; shortened with a hash only beyond 256 (spec, server/prompts: names have no charset rule). */
-export function promptName(alias: string, own: string, options: NamesOptions, prefixed: boolean): string {
-  const head = prefixed ? stemOf(alias, options.separator) + options.separator : ''
-  if (head.length + own.length <= maxPromptLength) return head + own
-  return `${head}${cutMiddle(own, maxPromptLength - head.length - hashLength - 1)}_${hash(alias, own)}`
+export function promptName(alias: string, own: string, prefix: string): string {
+  if (prefix.length + own.length <= maxPromptLength) return prefix + own
+  return `${prefix}${cutMiddle(own, maxPromptLength - prefix.length - hashLength - 1)}_${hash(alias, own)}`
 }
 
 /** Something that wants a public name; `name` is filled in by `assignNames`. */
@@ -103,7 +97,11 @@ function clean(own: string, maxLength: number): string {
   // Bounded before any pattern looks at it: only head and tail can survive anyway.
   const bounded = own.length > 4 * maxLength ? `${own.slice(0, 2 * maxLength)}_${own.slice(-2 * maxLength)}` : own
   const ascii = bounded.normalize('NFKD').replace(/[\u0300-\u036f]/g, '')
-  return ascii.replace(/[^A-Za-z0-9_-]+/g, '_').replace(/^_+/, '').slice(0, 8 * maxLength).replace(/_+$/, '')
+  return ascii
+    .replace(/[^A-Za-z0-9_-]+/g, '_')
+    .replace(/^_+/, '')
+    .slice(0, 8 * maxLength)
+    .replace(/_+$/, '')
 }
 
 /** At most `length` characters: whole words from both ends where that costs less than half an end. */
@@ -139,6 +137,8 @@ function isInsideWord(text: string, at: number): boolean {
 }
 
 function hash(alias: string, own: string): string {
-  const bytes = createHash('sha256').update(JSON.stringify([alias, own])).digest()
+  const bytes = createHash('sha256')
+    .update(JSON.stringify([alias, own]))
+    .digest()
   return (bytes.readUIntBE(0, 6) % 36 ** hashLength).toString(36).padStart(hashLength, '0')
 }

@@ -60,10 +60,11 @@ export class Problems {
     if (this.collisions.length >= maxCollisions) return void this.uncounted++
     const named = origins.slice(0, 10).map(({ alias, own }) => `${alias} (${quote(own)})`)
     if (origins.length > 10) named.push(`${origins.length - 10} more`)
+    const remedy = 'none of them is offered under it; rename or exclude one'
     this.collisions.push({
       code: 'NAME_COLLISION',
       severity: 'warning',
-      message: `${what} ${quote(name)} is wanted by ${named.join(' and ')}: none of them is offered under it; rename or exclude one`,
+      message: `${what} ${quote(name)} is wanted by ${named.join(' and ')}: ${remedy}`,
       aliases: [...new Set(origins.map(({ alias }) => alias))],
     })
   }

@@ -36,13 +36,13 @@ export class Resources {
   private readonly templateOwners = new Map<string, string>()
   private readonly ownTemplates = new Map<string, string[]>()
   private readonly schemes = new Map<string, Set<string>>()
-  private readonly serving: readonly string[]
+  private readonly serving: ReadonlySet<string>
   private patterns: readonly Pattern[] | undefined
 
   constructor(members: readonly ResourceMember[], links: Links, problems: Problems) {
     this.members = new Map(members.map(member => [member.alias, member]))
     this.links = links
-    this.serving = members.filter(serves).map(({ alias }) => alias)
+    this.serving = new Set(members.filter(serves).map(({ alias }) => alias))
     const resources: JsonObject[] = []
     const templates: JsonObject[] = []
     for (const member of members) {
@@ -56,7 +56,7 @@ export class Resources {
 
   /** Whether URIs of this backend may need another spelling, or remembering; if not, nothing needs to be looked at. */
   maps(alias: string): boolean {
-    return this.serving.length > 1 && this.serving.includes(alias)
+    return this.serving.size > 1 && this.serving.has(alias)
   }
 
   /** The public spelling of a backend's URI, remembered if nobody lists it: `route` leads back. */
@@ -84,8 +84,8 @@ export class Resources {
     if (this.parse(uri)) return []
     const scheme = schemeOf(uri)
     const same = scheme === undefined ? undefined : this.schemes.get(scheme)
-    const asked = same ? [...same] : this.serving.length === 1 ? this.serving : []
-    return asked.filter(alias => this.isReadable(alias, uri))
+    const asked = same ?? (this.serving.size === 1 ? this.serving : [])
+    return [...asked].filter(alias => this.isReadable(alias, uri))
   }
 
   /** Whose a public URI template, or URI, is that a completion refers to. */
@@ -113,7 +113,12 @@ export class Resources {
     for (const item of items) {
       const uri = isObject(item) ? item[key] : undefined
       if (typeof uri !== 'string' || uri === '') {
-        problems.add('ITEM_INVALID', alias, `left out of ${key === 'uri' ? 'resources' : 'resource templates'}`, `an item without ${key}`)
+        problems.add(
+          'ITEM_INVALID',
+          alias,
+          `left out of ${key === 'uri' ? 'resources' : 'resource templates'}`,
+          `an item without ${key}`,
+        )
         continue
       }
       if (filter && !filter.passes(uri)) continue
@@ -136,7 +141,7 @@ export class Resources {
       if (same) same.add(alias)
       else this.schemes.set(scheme, new Set([alias]))
     }
-    if (isNamespaced(uri) && this.serving.length > 1) return false
+    if (isNamespaced(uri) && this.serving.size > 1) return false
     const owner = owners.get(uri)
     if (owner === undefined) owners.set(uri, alias)
     return owner === undefined || owner === alias
@@ -157,12 +162,13 @@ export class Resources {
     const owner = this.owners.get(uri)
     if (owner !== undefined) return owner
     this.patterns ??= this.compile()
-    return this.patterns.find(({ alias, template }) => template.matches(uri) && !this.members.get(alias)?.filter?.excludes(uri))?.alias
+    return this.patterns.find(({ alias, template }) => template.matches(uri) && !this.members.get(alias)?.filter?.excludes(uri))
+      ?.alias
   }
 
   private linkOrigin(uri: string): string | undefined {
     const origin = this.links.origin(uri)
-    return origin !== undefined && this.serving.includes(origin) ? origin : undefined
+    return origin !== undefined && this.serving.has(origin) ? origin : undefined
   }
 
   /** Bare templates, those that say most first; the sort keeps config order among equals. */

@@ -44,8 +44,7 @@ type Change = (own: string) => string
 const maxDepth = 16
 
 export function createRewriter(uris: UriSpelling): Rewriter {
-  const changeFor = (alias: string): Change | undefined =>
-    uris.mapsUris(alias) ? own => uris.publicUri(alias, own) : undefined
+  const changeFor = (alias: string): Change | undefined => (uris.mapsUris(alias) ? own => uris.publicUri(alias, own) : undefined)
 
   const toolResult = (alias: string, result: JsonObject): JsonObject => {
     const change = changeFor(alias)
@@ -96,7 +95,10 @@ export function createRewriter(uris: UriSpelling): Rewriter {
     },
     publicLog(alias, params) {
       const { logger } = params
-      return publicRelation(alias, { ...params, logger: typeof logger === 'string' && logger !== '' ? `${alias}/${logger}` : alias })
+      return publicRelation(alias, {
+        ...params,
+        logger: typeof logger === 'string' && logger !== '' ? `${alias}/${logger}` : alias,
+      })
     },
     publicNotification(alias, method, params) {
       if (!params) return params

@@ -38,8 +38,7 @@ export function publicTask<T>(alias: string, task: T): T {
 }
 
 /** Maps the id in `_meta` of a result or of a server's params; the same object where there is none. */
-export const publicRelation = (alias: string, body: JsonObject): JsonObject =>
-  mapRelation(body, own => publicTaskId(alias, own))
+export const publicRelation = (alias: string, body: JsonObject): JsonObject => mapRelation(body, own => publicTaskId(alias, own))
 
 /** Maps it back in what goes to the backend `alias`; an id of another backend stays as it is, which means nothing there. */
 export const ownRelation = (alias: string, body: JsonObject): JsonObject =>
