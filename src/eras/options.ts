@@ -1,4 +1,5 @@
 /** What both eras are given: the shapes shared by their client sides and backend sides. No behaviour. */
+import type { Cancellation } from '../gateway/cancellation.ts'
 import type { Backend, ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Channel, Dial } from '../transports/channel.ts'
@@ -69,6 +70,8 @@ export interface ConnectOptions {
     readonly start: number
   }
   readonly asks: AskLimits
+  /** Gives the opening up. */
+  readonly cancellation?: Cancellation | undefined
 }
 
 /** A dialled channel whose era is being found out: one peer, whose handlers the era that wins attaches. */

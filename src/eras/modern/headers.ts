@@ -1,0 +1,86 @@
+/**
+ * The header fields that mirror a request to an HTTP server (2026-07-28 basic/transports/streamable-http, "Request
+ * Metadata"), and the memory of which tool parameters are mirrored. Regenerated for each hop, never copied.
+ */
+import type { JsonObject } from '../../gateway/contract.ts'
+import type { Log } from '../../gateway/log.ts'
+import { readAnnotations, type Annotation } from '../annotations.ts'
+import { isObject } from '../asks.ts'
+
+/** Which parameter names what a request is about. Tasks: extension, "Routing Headers". */
+const nameSources: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+}
+
+const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
+const looksEncoded = /^=\?base64\?.*\?=$/
+
+/** A field value that reads back as `text`: itself where that is safe, else base64 between the sentinels. */
+export function encodeHeader(text: string): string {
+  if (plain.test(text) && !looksEncoded.test(text)) return text
+  return `=?base64?${Buffer.from(text, 'utf8').toString('base64')}?=`
+}
+
+/** The text of a mirrored argument; undefined where none is sent: nothing there, or no primitive. */
+function textOf(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return value
+    case 'boolean':
+      return String(value)
+    case 'number':
+      return Number.isSafeInteger(value) || !Number.isInteger(value) ? String(value) : undefined
+    default:
+      return undefined
+  }
+}
+
+export class RequestHeaders {
+  private readonly annotations = new Map<string, readonly Annotation[]>()
+  private readonly version: string
+  private readonly log: Log
+
+  constructor(version: string, log: Log) {
+    this.version = version
+    this.log = log
+  }
+
+  /** The fields of one message. */
+  of(method: string, params: JsonObject | undefined): Record<string, string> {
+    const headers: Record<string, string> = { 'MCP-Protocol-Version': this.version, 'Mcp-Method': encodeHeader(method) }
+    const source = Object.hasOwn(nameSources, method) ? nameSources[method] : undefined
+    const name = source === undefined ? undefined : params?.[source]
+    if (typeof name === 'string') headers['Mcp-Name'] = encodeHeader(name)
+    if (method !== 'tools/call' || typeof name !== 'string') return headers
+    for (const { path, name: field } of this.annotations.get(name) ?? []) {
+      let value: unknown = params?.['arguments']
+      for (const key of path) value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
+      const text = textOf(value)
+      if (text !== undefined) headers[`Mcp-Param-${field}`] = encodeHeader(text)
+    }
+    return headers
+  }
+
+  /** Remembers what each listed tool mirrors; returns the tools that may be offered: those that follow the rules. */
+  learn(tools: readonly unknown[]): unknown[] {
+    return tools.filter(tool => {
+      const name = isObject(tool) ? tool['name'] : undefined
+      if (!isObject(tool) || typeof name !== 'string') return true
+      const { valid, faults } = readAnnotations(tool['inputSchema'])
+      const [fault] = faults
+      if (fault) {
+        this.annotations.delete(name)
+        this.log.warn({ tool: name, at: fault.at.join('.') }, `tool left out: x-mcp-header: ${fault.reason}`)
+        return false
+      }
+      if (valid.length > 0) this.annotations.set(name, valid)
+      else this.annotations.delete(name)
+      return true
+    })
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * The per-request fields as a client sends them, read into a ClientProfile: checked each time, made once, since clients
+ * repeat themselves (2026-07-28 basic/index, "_meta"). Must not infer anything from earlier requests.
+ */
+import { logLevels, type ClientProfile, type JsonObject, type LogLevel } from '../../gateway/contract.ts'
+import { McpError } from '../../gateway/errors.ts'
+import { isObject } from '../asks.ts'
+import { envelopeKeys, metaKeys, revisions, unsupportedVersion } from './wire.ts'
+
+/** Profiles kept per connection; a client seldom has more than one or two faces. */
+const maxProfiles = 8
+
+/** The faces one client shows; the same fields give the same object. */
+export class Profiles {
+  private readonly known: ClientProfile[] = []
+  private readonly id: string
+  private readonly principal: string
+
+  constructor(id: string, principal: string) {
+    this.id = id
+    this.principal = principal
+  }
+
+  /** The last one seen. A client that has said nothing of itself can do nothing. */
+  get latest(): ClientProfile {
+    return this.known[0] ?? this.profile(revisions[0] as string, {}, undefined, undefined)
+  }
+
+  /** Throws ENVELOPE_INVALID for a missing or misshapen field and -32022 for a revision that is not ours. */
+  read(params: JsonObject | undefined): ClientProfile {
+    const meta = params?.['_meta']
+    if (!isObject(meta)) throw invalid(`params._meta with ${metaKeys.version} and ${metaKeys.capabilities} is required`)
+    const version = meta[metaKeys.version]
+    if (typeof version !== 'string') throw invalid(`params._meta["${metaKeys.version}"] must be a string`)
+    // Ahead of the other fields: those of a revision we do not know may look different.
+    if (!revisions.includes(version)) throw unsupported(version)
+    const capabilities = meta[metaKeys.capabilities]
+    if (!isObject(capabilities)) throw invalid(`params._meta["${metaKeys.capabilities}"] must be an object`)
+    const level = meta[metaKeys.logLevel]
+    if (level !== undefined && !logLevels.includes(level as LogLevel))
+      throw new McpError('INVALID_PARAMS', `params._meta["${metaKeys.logLevel}"] is no log level`)
+    const client = meta[metaKeys.client]
+    const info = isObject(client) ? client : undefined
+    return this.recall(version, capabilities, info, level as LogLevel | undefined)
+  }
+
+  private recall(version: string, capabilities: JsonObject, info: JsonObject | undefined, level: LogLevel | undefined) {
+    const { known } = this
+    for (let index = 0; index < known.length; index++) {
+      const each = known[index] as ClientProfile
+      if (each.logLevel !== level || each.revision !== version) continue
+      if (!sameJson(each.capabilities, capabilities) || !sameJson(each.info, info)) continue
+      if (index > 0) known.unshift(...known.splice(index, 1))
+      return each
+    }
+    const fresh = this.profile(version, capabilities, info, level)
+    known.unshift(fresh)
+    known.length = Math.min(known.length, maxProfiles)
+    return fresh
+  }
+
+  private profile(
+    revision: string,
+    capabilities: JsonObject,
+    info: JsonObject | undefined,
+    logLevel: LogLevel | undefined,
+  ): ClientProfile {
+    return { id: this.id, principal: this.principal, info, capabilities, revision, logLevel }
+  }
+}
+
+const invalid = (message: string): McpError => new McpError('ENVELOPE_INVALID', message)
+
+function unsupported(requested: string): McpError {
+  const message = 'Unsupported protocol version'
+  const rpc = { code: unsupportedVersion, message, data: { supported: [...revisions], requested } }
+  return new McpError('INVALID_REQUEST', message, { rpc })
+}
+
+/** The `_meta` keys of a request that are not this hop's; undefined when none is left. */
+export function travellingMeta(meta: JsonObject): JsonObject | undefined {
+  let rest: JsonObject | undefined
+  for (const key in meta) if (!envelopeKeys.has(key)) (rest ??= {})[key] = meta[key]
+  return rest
+}
+
+/** Whether two JSON values are equal; order of keys does not count. */
+function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a) !== Array.isArray(b)) return false
+  let keys = 0
+  for (const key in a) {
+    keys++
+    if (!Object.hasOwn(b, key) || !sameJson((a as JsonObject)[key], (b as JsonObject)[key])) return false
+  }
+  for (const _ in b) keys--
+  return keys === 0
+}
