@@ -1,0 +1,243 @@
+/**
+ * The legacy protocol towards a server: `initialize`, then calls as requests. What the server asks, says and announces
+ * in between goes to the parts that know whose it is. A conversation with memory: it dies with its channel.
+ */
+import { CancelSource } from '../../gateway/cancellation.ts'
+import type { Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher } from '../../gateway/contract.ts'
+import { McpError } from '../../gateway/errors.ts'
+import type { Message, RequestId } from '../../transports/channel.ts'
+import { isObject } from '../asks.ts'
+import type { ConnectOptions, Link, OpenConnection } from '../options.ts'
+import type { Answer, Incoming, Peer } from '../peer.ts'
+import { readersOf } from './attribution.ts'
+import { Interests } from './interests.ts'
+import { OpenCall, type Desk } from './open-call.ts'
+import { Ownership } from './ownership.ts'
+import { RequiredTasks } from './required-tasks.ts'
+import { asksOfRefusal, beforeRetry } from './required-urls.ts'
+import { ServerAsks } from './server-asks.ts'
+import { isRevision, lists, newestRevision } from './wire.ts'
+
+/** Rejects, with the channel closed, when the server cannot be talked to in this era. */
+export const openLegacyConnection: OpenConnection = async (link, options) => {
+  let connection: LegacyConnection | undefined
+  let end: (reason: Error | undefined) => void
+  const closed = new Promise<Error | undefined>(resolve => (end = resolve))
+  const early: (() => void)[] = []
+  const whenOpen = (act: (connection: LegacyConnection) => void): void => {
+    if (connection) act(connection)
+    else early.push(() => act(connection as LegacyConnection))
+  }
+  link.attach({
+    request: incoming => {
+      if (incoming.method === 'ping') incoming.respond({})
+      else whenOpen(connection => connection.asked(incoming))
+    },
+    notification: (method, params, _message, relatedTo) => whenOpen(connection => connection.told(method, params, relatedTo)),
+    closed: reason => {
+      connection?.lost()
+      end(reason)
+    },
+    stray: (what, message) => connection?.stray(what, message),
+  })
+  try {
+    const description = await initialize(link, options)
+    connection = new LegacyConnection(link, options, description, closed)
+    link.peer.notify('notifications/initialized', undefined, { headers: connection.headers })
+    for (const act of early.splice(0)) act()
+    return connection
+  } catch (error) {
+    void link.channel.close()
+    throw error
+  }
+}
+
+async function initialize({ peer, channel }: Link, options: ConnectOptions): Promise<Description> {
+  const { name, self, timeouts } = options
+  const limit = new CancelSource()
+  const timer = setTimeout(() => limit.cancel(), timeouts.start)
+  const params = { protocolVersion: newestRevision, capabilities: capabilitiesFor(options), clientInfo: self }
+  try {
+    const { result } = await peer.request('initialize', params, { cancellation: limit, silentCancel: true })
+    const revision = result['protocolVersion']
+    if (!isRevision(revision))
+      throw new McpError('BACKEND_PROTOCOL', `${name} answered initialize with protocol version ${JSON.stringify(revision)}, which we do not speak`, {
+        backend: name,
+      })
+    const { capabilities, serverInfo, instructions } = result
+    return {
+      info: isObject(serverInfo) ? serverInfo : undefined,
+      capabilities: isObject(capabilities) ? capabilities : {},
+      instructions: typeof instructions === 'string' ? instructions : undefined,
+      era: 'legacy',
+      revision,
+    }
+  } catch (error) {
+    if (!limit.cancelled) throw error
+    const hint = channel.lastWords?.()
+    throw new McpError('BACKEND_TIMEOUT', `${name} did not answer initialize within ${timeouts.start} ms`, { backend: name, hint })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A server hears once what its client can do: of its one client, or of whoever may come; see canAsk for the rest. */
+function capabilitiesFor({ client, roots }: ConnectOptions): JsonObject {
+  if (client) return roots && !client.capabilities['roots'] ? { ...client.capabilities, roots: {} } : client.capabilities
+  return {
+    roots: { listChanged: true },
+    sampling: { context: {}, tools: {} },
+    elicitation: { form: {}, url: {} },
+    extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
+  }
+}
+
+/** Everything one connection is made of. */
+class LegacyConnection implements Connection, Desk {
+  readonly name: string
+  readonly peer: Peer
+  readonly calls = new Map<RequestId, OpenCall>()
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly closed: Promise<Error | undefined>
+  private readonly link: Link
+  private readonly options: ConnectOptions
+  private readonly description: Description
+  private readonly ownership = new Ownership()
+  private readonly interests: Interests
+  private readonly asks: ServerAsks
+  private readonly tasks: RequiredTasks | undefined
+
+  constructor(link: Link, options: ConnectOptions, description: Description, closed: Promise<Error | undefined>) {
+    this.link = link
+    this.options = options
+    this.description = description
+    this.closed = closed
+    this.name = options.name
+    this.peer = link.peer
+    // 2025-06-18 basic/transports: every request after the handshake names the revision.
+    const { revision } = description
+    this.headers = revision !== undefined && revision >= '2025-06-18' ? { 'mcp-protocol-version': revision } : undefined
+    this.interests = new Interests(this, description.capabilities, options.roots ? undefined : () => this.rootsChanged())
+    this.asks = new ServerAsks(options, this, this.interests, this.ownership)
+    this.tasks = RequiredTasks.of(this, this.ownership, description.capabilities)
+  }
+
+  readonly handle: Handler = call => {
+    if (call.requestState !== undefined) return this.asks.parked.resume(call)
+    if (call.client.logLevel !== undefined) this.interests.raise(call.client.logLevel)
+    return call.inputResponses ? this.retry(call) : this.begin(call)
+  }
+
+  describe(): Promise<Description> {
+    return Promise.resolve(this.description)
+  }
+
+  watch(watcher: Watcher): Watch {
+    return this.interests.watch(watcher)
+  }
+
+  notify(method: string, params: JsonObject | undefined, _client: ClientProfile): void {
+    this.peer.notify(method, params, { headers: this.headers })
+  }
+
+  /** An error is an answer too: some servers know no ping. */
+  async ping(timeoutMs: number): Promise<void> {
+    const limit = new CancelSource()
+    const timer = setTimeout(() => limit.cancel('no answer in time'), timeoutMs)
+    try {
+      await this.peer.request('ping', undefined, { cancellation: limit, headers: this.headers })
+    } catch (error) {
+      if (limit.cancelled)
+        throw new McpError('BACKEND_TIMEOUT', `${this.name} did not answer a ping within ${timeoutMs} ms`, { backend: this.name })
+      if (!(error instanceof McpError && error.code === 'BACKEND_ERROR')) throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.link.channel.close()
+  }
+
+  asked(incoming: Incoming): void {
+    this.asks.take(incoming)
+  }
+
+  told(method: string, params: JsonObject | undefined, relatedTo: RequestId | undefined): void {
+    switch (method) {
+      case 'notifications/message':
+        return this.logged(params ?? {}, relatedTo)
+      case 'notifications/resources/updated':
+        return this.interests.tell({ kind: 'resource', params: params ?? {} })
+      case 'notifications/tasks/status':
+        return this.tellOwner(method, params, this.ownership.status(params)?.clientId)
+      case 'notifications/elicitation/complete': {
+        const owner = this.ownership.elicitation(params?.['elicitationId'])
+        owner?.completed.cancel()
+        return this.tellOwner(method, params, owner?.clientId)
+      }
+    }
+    const list = lists.find(list => method === `notifications/${list}/list_changed`)
+    if (list) return this.interests.tell({ kind: 'list', list })
+    this.tellOwner(method, params, this.ownership.related(params)?.clientId)
+  }
+
+  stray(what: string, message: Message | undefined): void {
+    if (message?.method === 'notifications/progress' && this.ownership.progress(message.params ?? {})) return
+    this.options.log.debug({ backend: this.name, method: message?.method }, `${this.name} sent ${what}`)
+  }
+
+  lost(): void {
+    this.asks.parked.clear()
+  }
+
+  private begin(call: Call): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      const open = new OpenCall(this, call, resolve, reject)
+      const answer = this.tasks?.concerns(call) ? this.tasks.run(open) : open.send(call.params)
+      answer.then(
+        answer => this.answered(open, answer),
+        error => this.failed(open, error),
+      )
+    })
+  }
+
+  private async retry(call: Call): Promise<Outcome> {
+    return (await beforeRetry(call, this.ownership)) ?? this.begin(call)
+  }
+
+  private answered(open: OpenCall, { result, extra }: Answer): void {
+    const { method, params, client } = open.first
+    if (method === 'tools/list') this.tasks?.learn(params, result)
+    const { task } = result
+    if (params['task'] !== undefined && isObject(task) && typeof task['taskId'] === 'string')
+      this.ownership.addTask({ taskId: task['taskId'], clientId: client.id, open: undefined, token: open.id, progress: open.progress })
+    open.finish(extra ? { kind: 'complete', result, extra } : { kind: 'complete', result })
+  }
+
+  private failed(open: OpenCall, error: unknown): void {
+    try {
+      open.finish(asksOfRefusal(open.call, error, this.ownership), error)
+    } catch (refusal) {
+      open.finish(undefined, refusal)
+    }
+  }
+
+  private logged(params: JsonObject, relatedTo: RequestId | undefined): void {
+    const readers = readersOf({ calls: this.calls, watchers: this.interests.watchers }, relatedTo, this.ownership.related(params))
+    if ('may' in readers) return this.interests.tell({ kind: 'log', params }, readers.may)
+    if (readers.open.log(params)) return
+    // A list is nobody's secret, and those who fetch lists for everybody read no logs.
+    if (readers.open.first.method.endsWith('/list')) this.interests.tell({ kind: 'log', params })
+  }
+
+  private tellOwner(method: string, params: JsonObject | undefined, clientId: string | undefined): void {
+    const change = { kind: 'other', method, params } as const
+    this.interests.tell(change, clientId === undefined ? undefined : ({ id }) => id === clientId)
+  }
+
+  private rootsChanged(): void {
+    if (this.options.client && !isObject(this.options.client.capabilities['roots'])) return
+    this.peer.notify('notifications/roots/list_changed', undefined, { headers: this.headers })
+  }
+}

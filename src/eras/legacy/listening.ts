@@ -1,0 +1,93 @@
+/**
+ * What one legacy client hears of and tells outside its calls: its watch on the gateway, fed by `logging/setLevel`,
+ * `resources/subscribe` and its roots, and turned into notifications. One per `initialize`.
+ */
+import type { Cancellation } from '../../gateway/cancellation.ts'
+import type { Ask, Change, ClientProfile, Granted, Interest, JsonObject, LogLevel, Watch, Watcher } from '../../gateway/contract.ts'
+import { isObject, roots } from '../asks.ts'
+import { askClient, type Asker } from './ask-loop.ts'
+import { lists, passes } from './wire.ts'
+
+export class Listening implements Watcher {
+  client: ClientProfile
+  interest: Interest
+  private readonly asker: Asker
+  private readonly uris = new Set<string>()
+  private watch: Watch | undefined
+  private rootsFetch = 0
+  private ended = false
+
+  constructor(asker: Asker, client: ClientProfile) {
+    this.asker = asker
+    this.client = client
+    this.interest = { lists, resources: [], logLevel: undefined, roots: undefined }
+  }
+
+  /** Starts listening, if it has not; a client that skips `notifications/initialized` is still served. */
+  start(): Watch {
+    return (this.watch ??= this.asker.options.gateway.watch(this))
+  }
+
+  /** Fetches the client's roots, if it has any to tell. The latest fetch wins. */
+  async fetchRoots(): Promise<void> {
+    if (!isObject(this.client.capabilities['roots'])) return
+    const turn = ++this.rootsFetch
+    try {
+      const { result } = await this.asker.peer.request(roots, undefined)
+      if (turn !== this.rootsFetch || !Array.isArray(result['roots'])) return
+      await this.update({ roots: result['roots'].filter(isObject) })
+    } catch (error) {
+      this.asker.options.log.debug({ reason: (error as Error).message }, 'the client did not tell its roots')
+    }
+  }
+
+  async setLevel(logLevel: LogLevel): Promise<void> {
+    this.client = { ...this.client, logLevel }
+    await this.update({ logLevel })
+  }
+
+  /** Rejects with the backend's reason when the URI is refused. */
+  async subscribe(uri: string): Promise<void> {
+    this.uris.add(uri)
+    const granted = await this.update({ resources: [...this.uris] })
+    const refusal = granted?.refused.get(uri)
+    if (!refusal) return
+    this.uris.delete(uri)
+    this.interest = { ...this.interest, resources: [...this.uris] }
+    throw refusal
+  }
+
+  async unsubscribe(uri: string): Promise<void> {
+    if (this.uris.delete(uri)) await this.update({ resources: [...this.uris] })
+  }
+
+  change(change: Change): void {
+    const { peer } = this.asker
+    switch (change.kind) {
+      case 'list':
+        return peer.notify(`notifications/${change.list}/list_changed`, undefined)
+      case 'resource':
+        return peer.notify('notifications/resources/updated', change.params)
+      case 'log':
+        if (passes(this.client.logLevel, change.params)) peer.notify('notifications/message', change.params)
+        return
+      case 'other':
+        return peer.notify(change.method, change.params)
+    }
+  }
+
+  ask(ask: Ask, cancellation: Cancellation): Promise<JsonObject> {
+    return askClient(this.asker, this.client.capabilities, ask, { cancellation })
+  }
+
+  close(): void {
+    this.ended = true
+    this.watch?.close()
+  }
+
+  private async update(part: Partial<Interest>): Promise<Granted | undefined> {
+    if (this.ended) return undefined
+    this.interest = { ...this.interest, ...part }
+    return this.watch ? this.watch.update(this.interest) : this.start().granted
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Resource subscriptions of one legacy server, counted by holder: the first one subscribes, the last one unsubscribes,
+ * and what is on the wire per URI never overtakes itself.
+ */
+import type { Peer } from '../peer.ts'
+
+interface Entry {
+  readonly holders: Set<object>
+  /** What the server was last told. */
+  on: boolean
+  work: Promise<Error | undefined> | undefined
+}
+
+export class Subscriptions {
+  private readonly peer: Peer
+  private readonly headers: Readonly<Record<string, string>> | undefined
+  private readonly entries = new Map<string, Entry>()
+
+  constructor(peer: Peer, headers: Readonly<Record<string, string>> | undefined) {
+    this.peer = peer
+    this.headers = headers
+  }
+
+  /** Resolves with the server's refusal, if it refused; the holder then holds nothing. Never rejects. */
+  hold(uri: string, holder: object): Promise<Error | undefined> {
+    let entry = this.entries.get(uri)
+    if (!entry) this.entries.set(uri, (entry = { holders: new Set(), on: false, work: undefined }))
+    entry.holders.add(holder)
+    return this.settle(uri, entry)
+  }
+
+  release(uri: string, holder: object): void {
+    const entry = this.entries.get(uri)
+    if (entry?.holders.delete(holder)) void this.settle(uri, entry)
+  }
+
+  private settle(uri: string, entry: Entry): Promise<Error | undefined> {
+    if (entry.work) return entry.work
+    if (this.isSettled(uri, entry)) return Promise.resolve(undefined)
+    return (entry.work = this.work(uri, entry))
+  }
+
+  private isSettled(uri: string, entry: Entry): boolean {
+    const wanted = entry.holders.size > 0
+    if (wanted !== entry.on) return false
+    entry.work = undefined
+    if (!wanted) this.entries.delete(uri)
+    return true
+  }
+
+  private async work(uri: string, entry: Entry): Promise<Error | undefined> {
+    let refusal: Error | undefined
+    do {
+      const wanted = entry.holders.size > 0
+      try {
+        await this.peer.request(wanted ? 'resources/subscribe' : 'resources/unsubscribe', { uri }, { headers: this.headers })
+        entry.on = wanted
+      } catch (error) {
+        // A server that cannot forget a subscription sends updates nobody reads; one that refuses it has none.
+        entry.on = false
+        if (!wanted) continue
+        refusal = error as Error
+        entry.holders.clear()
+      }
+    } while (!this.isSettled(uri, entry))
+    return refusal
+  }
+}
