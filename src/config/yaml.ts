@@ -1,0 +1,142 @@
+/**
+ * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. The library is loaded
+ * only when a YAML file is read. Knows nothing of what the values mean.
+ */
+import type { Document, Node as YamlNode, Pair, Scalar } from 'yaml'
+import { forbiddenKey, maxDepth } from './json.ts'
+import { fault, pathText, type Finding, type Path } from './problems.ts'
+
+/** Values a document may unfold to; a bomb of aliases reaches millions. */
+const maxValues = 50_000
+
+/** Parents whose values are texts, whatever they look like: `1.10` must not become `1.1`. */
+const textual = new Set(['env', 'environment', 'headers', 'http_headers', 'args'])
+
+export interface YamlReading {
+  readonly value: unknown
+  readonly findings: readonly (Finding & { offset?: number })[]
+  locate(path: Path, on: 'key' | 'value'): number
+}
+
+/** Offset of the first place that is nested too deep, found before a recursive parser gets there. */
+export function tooDeepAt(text: string): number | undefined {
+  let depth = 0
+  let at = 0
+  for (const line of text.split('\n')) {
+    const indent = /^[ \t]*(?:[-?:][ \t]+)*/.exec(line)?.[0].length ?? 0
+    // One level of block nesting takes at least one column.
+    if (indent > maxDepth * 16) return at + maxDepth * 16
+    if ((line.slice(0, indent).match(/[-?:]/g)?.length ?? 0) > maxDepth) return at
+    for (let index = indent; index < line.length; index++) {
+      const char = line[index]
+      if (char === '[' || char === '{') depth++
+      else if ((char === ']' || char === '}') && depth > 0) depth--
+      if (depth > maxDepth * 4) return at + index
+    }
+    at += line.length + 1
+  }
+  return undefined
+}
+
+export async function parseYaml(text: string): Promise<YamlReading> {
+  const yaml = await import('yaml')
+  const findings: (Finding & { offset?: number })[] = []
+  let document: Document.Parsed
+  try {
+    document = yaml.parseDocument(text, { prettyErrors: false, uniqueKeys: false, merge: false, version: '1.2', keepSourceTokens: false })
+  } catch {
+    return { value: undefined, findings: [{ ...fault('TOO_DEEP', [], 'the file is nested too deep to be read'), offset: 0 }], locate: () => 0 }
+  }
+  // Unknown tags and directives are only warnings there; a config has no use for either.
+  for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))
+    findings.push({ ...fault('SYNTAX', [], code === 'TAG_RESOLVE_FAILED' ? 'YAML tags are not supported' : firstLine(message)), offset: pos[0] })
+  const locate = locator(document, yaml)
+  if (findings.length > 0) return { value: undefined, findings, locate }
+
+  let values = 0
+  const stop = new Error('stop')
+  const offsetOf = (node: unknown): number => (node as YamlNode | null)?.range?.[0] ?? 0
+  const refuse = (code: 'TOO_DEEP' | 'SYNTAX', path: Path, message: string, node: unknown): never => {
+    findings.push({ ...fault(code, path, message), offset: offsetOf(node) })
+    throw stop
+  }
+
+  const walk = (node: unknown, path: Path, within: readonly unknown[]): unknown => {
+    if (++values > maxValues) refuse('SYNTAX', path, `aliases unfold to more than ${maxValues} values`, node)
+    if (path.length > maxDepth) refuse('TOO_DEEP', path, `nested deeper than ${maxDepth} levels`, node)
+    if (yaml.isAlias(node)) {
+      const target = node.resolve(document)
+      if (!target) return refuse('SYNTAX', path, `there is no anchor &${node.source} before this`, node)
+      if (within.includes(target)) return refuse('SYNTAX', path, `the alias *${node.source} contains itself`, node)
+      return walk(target, path, within)
+    }
+    if (yaml.isScalar(node)) return scalar(node, path)
+    if (yaml.isSeq(node)) return node.items.map((item, index) => walk(item, [...path, index], [...within, node]))
+    if (!yaml.isMap(node)) return null
+    const object: Record<string, unknown> = {}
+    const merged: Record<string, unknown> = {}
+    for (const pair of node.items) {
+      const key = keyOf(pair)
+      const at = [...path, key]
+      const offset = offsetOf(pair.key)
+      if (key === forbiddenKey) findings.push({ ...fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`), offset })
+      else if (key === '<<') mergeInto(merged, walk(pair.value, at, [...within, node]))
+      else if (Object.hasOwn(object, key))
+        findings.push({ ...fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them' }), offset })
+      else object[key] = walk(pair.value, at, [...within, node])
+    }
+    // `<<` gives what the mapping itself does not say.
+    for (const [key, value] of Object.entries(merged)) if (!Object.hasOwn(object, key)) object[key] = value
+    return object
+  }
+
+  try {
+    return { value: walk(document.contents, [], []), findings, locate }
+  } catch (error) {
+    if (error !== stop && !(error instanceof RangeError)) throw error
+    return { value: undefined, findings, locate }
+  }
+}
+
+const firstLine = (message: string): string => message.split('\n', 1)[0] as string
+
+function scalar(node: Scalar, path: Path): unknown {
+  const { value, source } = node
+  const parent = path.at(-2)
+  const spelled = (typeof value === 'number' || typeof value === 'boolean') && typeof source === 'string'
+  return spelled && typeof parent === 'string' && textual.has(parent) ? source : value
+}
+
+const keyOf = ({ key }: Pair): string => {
+  const { value, source } = (key ?? {}) as Scalar
+  return typeof value === 'string' ? value : String(source ?? value ?? '')
+}
+
+/** The first of several merged mappings wins. */
+function mergeInto(target: Record<string, unknown>, from: unknown): void {
+  for (const part of Array.isArray(from) ? (from as unknown[]) : [from])
+    if (typeof part === 'object' && part !== null && !Array.isArray(part))
+      for (const [key, value] of Object.entries(part)) if (!Object.hasOwn(target, key)) target[key] = value
+}
+
+function locator(document: Document.Parsed, yaml: typeof import('yaml')): YamlReading['locate'] {
+  const resolve = (node: unknown): unknown => (yaml.isAlias(node) ? node.resolve(document) : node)
+  return (path, on) => {
+    let node: unknown = document.contents
+    let key: unknown
+    let last: unknown = node
+    for (const step of path) {
+      const around = resolve(node)
+      if (yaml.isSeq(around) && typeof step === 'number' && around.items[step]) {
+        key = undefined
+        node = around.items[step]
+      } else if (yaml.isMap(around)) {
+        const pair = around.items.find(item => keyOf(item) === step)
+        if (!pair) break
+        ;({ key, value: node } = pair)
+      } else break
+      last = node ?? key
+    }
+    return ((on === 'key' ? (key ?? last) : last) as YamlNode | null)?.range?.[0] ?? 0
+  }
+}

@@ -1,0 +1,58 @@
+/** Replacing a private file as one step: nobody sees half of it, nobody else can read it, two writers do not lose a change. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { McpError } from '../gateway/errors.ts'
+
+/** A writer that takes longer has died. */
+const staleMs = 10_000
+const waitMs = 5000
+
+/** Calls `make` under a lock beside the file and puts its text in the file's place, 0600; undefined = leave it. */
+export async function changeFile(file: string, make: () => string | undefined): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const unlock = await lock(`${file}.lock`)
+  try {
+    const text = make()
+    if (text !== undefined) await replace(file, text)
+  } finally {
+    await unlock()
+  }
+}
+
+async function replace(file: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), `.${randomBytes(8).toString('hex')}.tmp`)
+  try {
+    // Exclusive: the name is ours, and no link somebody left there is followed.
+    const handle = await open(temporary, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw new McpError('CREDENTIALS_INVALID', `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { cause: error })
+  }
+}
+
+async function lock(path: string): Promise<() => Promise<void>> {
+  const until = performance.now() + waitMs
+  for (;;) {
+    try {
+      const handle = await open(path, 'wx', 0o600)
+      await handle.close()
+      return () => rm(path, { force: true })
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'EEXIST') throw new McpError('CREDENTIALS_INVALID', `${path} cannot be made (${code ?? 'unknown error'})`, { cause: error })
+      const since = await stat(path).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0)
+      if (since > staleMs) await rm(path, { force: true })
+      else if (performance.now() > until) throw new McpError('CREDENTIALS_INVALID', `another process holds ${path}`, { hint: 'try again; remove that file if nothing is running' })
+      else await sleep(20)
+    }
+  }
+}
