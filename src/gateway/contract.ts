@@ -184,6 +184,8 @@ export interface Backend {
 
 /** A Backend over one live channel. It dies with the channel; whoever holds it dials again. */
 export interface Connection extends Backend {
+  /** Process id of the server, where there is one. */
+  readonly pid?: number | undefined
   /** Settles when the channel is gone: with the reason, or undefined after our own close(). Never rejects. */
   readonly closed: Promise<Error | undefined>
   /** A cheap sign of life. Rejects when the server does not answer in `timeoutMs`. */

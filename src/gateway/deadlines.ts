@@ -1,0 +1,85 @@
+/**
+ * Deadlines of all calls of one instance on a single timer: thousands of calls a second must not arm one each. The
+ * timer stands at the earliest end anybody can have; most times it fires, those calls are long answered.
+ */
+import type { Flight } from './flight.ts'
+
+export interface Limits {
+  /** Milliseconds of silence; 0 = no limit. */
+  readonly call: number
+  /** Milliseconds altogether; 0 = no limit. */
+  readonly max: number
+}
+
+/** A timer this late means the process itself stood still (sleep, SIGSTOP): answers may lie unread in our pipes. */
+const stallMs = 1000
+const longestTimerMs = 2 ** 31 - 1
+
+export class Deadlines {
+  private readonly flights = new Set<Flight>()
+  private readonly callMs: number
+  private readonly maxMs: number
+  private readonly expired: (flight: Flight, silent: boolean) => void
+  private timer: NodeJS.Timeout | undefined
+  private armedFor = Infinity
+
+  /** `expired`: tells whether the call went `silent` or used up its whole time. It must forget the flight. */
+  constructor(limits: Limits, expired: (flight: Flight, silent: boolean) => void) {
+    this.callMs = limits.call > 0 ? limits.call : Infinity
+    this.maxMs = limits.max > 0 ? limits.max : Infinity
+    this.expired = expired
+  }
+
+  /** Watches a flight from its arrival; called again when it is handed over. */
+  watch(flight: Flight): void {
+    this.flights.add(flight)
+    const due = this.dueAt(flight)
+    if (due < this.armedFor) this.arm(due)
+  }
+
+  forget(flight: Flight): void {
+    this.flights.delete(flight)
+  }
+
+  /** Everything on the way or waiting. */
+  all(): Iterable<Flight> {
+    return this.flights
+  }
+
+  close(): void {
+    clearTimeout(this.timer)
+    this.flights.clear()
+  }
+
+  private dueAt(flight: Flight): number {
+    const end = flight.arrivedAt + this.maxMs
+    return flight.activeAt === 0 ? end : Math.min(end, flight.activeAt + this.callMs)
+  }
+
+  private arm(at: number): void {
+    clearTimeout(this.timer)
+    this.armedFor = at
+    if (at === Infinity) return
+    this.timer = setTimeout(() => this.sweep(), Math.min(longestTimerMs, Math.max(1, Math.ceil(at - performance.now()))))
+    this.timer.unref()
+  }
+
+  private sweep(): void {
+    const now = performance.now()
+    const late = now - this.armedFor
+    this.armedFor = Infinity
+    let next = Infinity
+    for (const flight of [...this.flights]) {
+      if (!this.flights.has(flight)) continue
+      if (late > stallMs) {
+        flight.arrivedAt += late
+        if (flight.activeAt > 0) flight.activeAt += late
+      }
+      const due = this.dueAt(flight)
+      if (due <= now) this.expired(flight, flight.activeAt > 0 && due < flight.arrivedAt + this.maxMs)
+      else next = Math.min(next, due)
+    }
+    // Settling a flight may have handed over others, which armed the timer for themselves.
+    if (next < this.armedFor) this.arm(next)
+  }
+}

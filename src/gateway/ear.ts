@@ -1,0 +1,110 @@
+/**
+ * A client's watch on a backend that outlives the backend's connections: its interest is put to every connection that
+ * comes. List changes are not heard here; the offering knows whether anything really differs.
+ */
+import type { Change, Connection, Granted, Interest, ListKind, Watch, Watcher } from './contract.ts'
+import { named } from './refusals.ts'
+
+export interface EarHost {
+  readonly alias: string
+  /** Makes a connection; every ear is attached to it before this resolves. */
+  bringUp(): Promise<unknown>
+  /** The interest changed: the server may be needed now, or no longer. */
+  moved(): void
+  left(ear: Ear): void
+}
+
+export class Ear implements Watch {
+  readonly granted: Promise<Granted>
+  private readonly watcher: Watcher
+  private readonly host: EarHost
+  private readonly watches = new Map<object, Watch>()
+  private interest: Interest
+  private closed = false
+
+  constructor(watcher: Watcher, host: EarHost, live: Iterable<readonly [object, Connection]>) {
+    this.watcher = watcher
+    this.host = host
+    this.interest = watcher.interest
+    for (const [instance, connection] of live) this.attach(instance, connection)
+    this.granted = this.settle()
+  }
+
+  /** Only a subscription needs a running server: what else there is to hear does not happen while it is down. */
+  get needsServer(): boolean {
+    return this.interest.resources.length > 0
+  }
+
+  attach(instance: object, connection: Connection): void {
+    const { client, ask } = this.watcher
+    const watch = connection.watch({
+      client,
+      interest: this.narrowed(),
+      change: change => this.hear(change),
+      ...(ask ? { ask } : {}),
+    })
+    this.watches.set(instance, watch)
+  }
+
+  detach(instance: object): void {
+    this.watches.delete(instance)
+  }
+
+  update(interest: Interest): Promise<Granted> {
+    this.interest = interest
+    if (this.closed) return Promise.resolve(this.nothing())
+    const narrowed = this.narrowed()
+    const told = [...this.watches.values()].map(watch => watch.update(narrowed))
+    this.host.moved()
+    return told.length > 0 ? this.joined(told) : this.settle()
+  }
+
+  /** Tells of lists that really changed. */
+  listsChanged(lists: readonly ListKind[]): void {
+    for (const list of lists) if (!this.closed && this.interest.lists.includes(list)) this.watcher.change({ kind: 'list', list })
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    for (const watch of this.watches.values()) watch.close()
+    this.watches.clear()
+    this.host.left(this)
+  }
+
+  private hear(change: Change): void {
+    if (!this.closed && change.kind !== 'list') this.watcher.change(change)
+  }
+
+  private narrowed(): Interest {
+    return { ...this.interest, lists: [] }
+  }
+
+  private nothing(): Granted {
+    return { lists: this.interest.lists, resources: [], refused: new Map() }
+  }
+
+  private async settle(): Promise<Granted> {
+    if (this.watches.size > 0) return this.joined([...this.watches.values()].map(watch => watch.granted))
+    if (!this.needsServer) return this.nothing()
+    const { resources } = this.interest
+    try {
+      await this.host.bringUp()
+    } catch (thrown) {
+      const error = named(this.host.alias, thrown)
+      return { ...this.nothing(), refused: new Map(resources.map(uri => [uri, error])) }
+    }
+    return this.joined([...this.watches.values()].map(watch => watch.granted))
+  }
+
+  /** Granted by one instance is granted. */
+  private async joined(grants: readonly Promise<Granted>[]): Promise<Granted> {
+    const { lists } = this.interest
+    const all = await Promise.all(grants)
+    const resources = new Set(all.flatMap(granted => granted.resources))
+    const refused = new Map<string, Error>()
+    for (const granted of all) for (const [uri, error] of granted.refused) if (!resources.has(uri)) refused.set(uri, error)
+    const extra = all.find(granted => granted.extra)?.extra
+    return { lists, resources: [...resources], refused, ...(extra ? { extra } : {}) }
+  }
+}

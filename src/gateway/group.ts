@@ -1,0 +1,192 @@
+/**
+ * The instances of a backend that serve one share of its clients (all of them, a principal's, or one client), and the
+ * ears of those clients. Chooses who takes a call, and who takes it instead.
+ */
+import type { ClientProfile, Connection, JsonObject } from './contract.ts'
+import { Ear } from './ear.ts'
+import type { McpError } from './errors.ts'
+import type { Flight } from './flight.ts'
+import { Instance, type Surroundings } from './instance.ts'
+import type { InstanceSpec } from './policy.ts'
+import type { Watch, Watcher } from './contract.ts'
+
+export interface GroupHost {
+  /** The member has reasons of its own to want this group running. */
+  readonly wanted: (group: Group) => boolean
+  readonly up: (group: Group, instance: Instance, connection: Connection) => void
+  readonly down: (group: Group, instance: Instance) => void
+  /** The last ear is gone. */
+  readonly deserted: (group: Group) => void
+}
+
+export interface GroupOptions {
+  readonly specs: readonly InstanceSpec[]
+  /** The one client it is for; undefined = shared. */
+  readonly client: ClientProfile | undefined
+  /** Milliseconds without a call after which an instance goes although the policy would keep it, if nobody listens. */
+  readonly lonelyAfter: number | undefined
+  readonly around: Surroundings
+  readonly host: GroupHost
+}
+
+export class Group {
+  readonly client: ClientProfile | undefined
+  readonly instances: readonly Instance[]
+  readonly ears = new Set<Ear>()
+  private readonly options: GroupOptions
+  private turn = 0
+  /** The instance of a client that has one of its own: its state is there. */
+  private home: Instance | undefined
+
+  constructor(options: GroupOptions) {
+    this.options = options
+    this.client = options.client
+    const { host, around } = options
+    this.instances = options.specs.map(
+      spec =>
+        new Instance(spec, options.client, around, {
+          idleAfter: instance => this.idleAfter(instance),
+          needed: () => this.needed(),
+          wanted: instance => this.missed(instance) || host.wanted(this),
+          up: (instance, connection) => {
+            for (const ear of this.ears) ear.attach(instance, connection)
+            host.up(this, instance, connection)
+          },
+          down: instance => {
+            for (const ear of this.ears) ear.detach(instance)
+            host.down(this, instance)
+          },
+          turnedAway: (instance, flight, error) => this.turnedAway(instance, flight, error),
+        }),
+    )
+  }
+
+  get load(): number {
+    return this.instances.reduce((sum, { lane }) => sum + lane.load, 0)
+  }
+
+  /** When it was last used; monotonic milliseconds. */
+  get usedAt(): number {
+    return Math.max(...this.instances.map(({ lane }) => lane.usedAt))
+  }
+
+  *live(): Iterable<readonly [Instance, Connection]> {
+    for (const instance of this.instances) if (instance.life.connection) yield [instance, instance.life.connection]
+  }
+
+  place(flight: Flight): void {
+    const [only, second] = this.instances
+    if (only && !second) only.lane.admit(flight)
+    else (this.choose(flight) ?? (only as Instance)).lane.admit(flight)
+  }
+
+  /** Brings any instance up, in order. Rejects with what prevented the first. */
+  async bringUp(): Promise<Connection> {
+    for (const [, connection] of this.live()) return connection
+    let first: unknown
+    for (const instance of this.inOrder()) {
+      try {
+        return await instance.bringUp()
+      } catch (error) {
+        first ??= error
+      }
+    }
+    throw first
+  }
+
+  /** Starts all that are not there only as backup. */
+  begin(): void {
+    for (const instance of this.instances) if (!instance.spec.backup) void instance.bringUp().catch(() => {})
+  }
+
+  /** Stops what nobody needs. */
+  rest(): void {
+    for (const { life, lane } of this.instances) if (lane.load === 0 && !this.needed()) life.rest()
+  }
+
+  watch(watcher: Watcher): Watch {
+    const { alias } = this.options.around
+    const ear = new Ear(
+      watcher,
+      {
+        alias,
+        bringUp: () => this.bringUp(),
+        moved: () => this.review(),
+        left: gone => {
+          this.ears.delete(gone)
+          this.review()
+          if (this.ears.size === 0) this.options.host.deserted(this)
+        },
+      },
+      this.live(),
+    )
+    this.ears.add(ear)
+    return ear
+  }
+
+  notify(method: string, params: JsonObject | undefined, client: ClientProfile): void {
+    for (const [, connection] of this.live()) connection.notify(method, params, client)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.instances.map(instance => instance.close()))
+  }
+
+  private inOrder(): Instance[] {
+    return [...this.instances].sort((a, b) => Number(a.spec.backup) - Number(b.spec.backup))
+  }
+
+  private needed(): boolean {
+    for (const ear of this.ears) if (ear.needsServer) return true
+    return false
+  }
+
+  /** Somebody is there who would miss a server that was in use. */
+  private missed({ spec }: Instance): boolean {
+    return !spec.backup && (this.ears.size > 0 || this.options.around.policy.start === 'eager')
+  }
+
+  private idleAfter({ spec }: Instance): number {
+    const { lonelyAfter, around } = this.options
+    const { idleTimeout, start } = around.policy
+    if (lonelyAfter !== undefined && this.ears.size === 0) return Math.min(lonelyAfter, idleTimeout || Infinity)
+    return start === 'eager' && !spec.backup ? 0 : idleTimeout
+  }
+
+  private review(): void {
+    for (const { life } of this.instances) life.review()
+  }
+
+  private choose(flight: Flight): Instance | undefined {
+    const now = performance.now()
+    const { home } = this
+    const fit = (instance: Instance) => !flight.tried?.includes(instance) && instance.fit(now)
+    if (home && fit(home)) return home
+    let candidates = this.instances.filter(instance => !instance.spec.backup && fit(instance))
+    if (candidates.length === 0) candidates = this.instances.filter(instance => instance.spec.backup && fit(instance))
+    const { balance } = this.options.around.policy
+    const chosen = balance === 'round-robin' ? candidates[this.turn++ % candidates.length] : leastLoaded(candidates)
+    if (this.client) this.home = chosen
+    return chosen
+  }
+
+  /** It was not handed over yet, so another instance may have it. */
+  private turnedAway(from: Instance, flight: Flight, error: McpError): void {
+    if (this.instances.length === 1 || flight.pinned) return flight.fail(error)
+    flight.tried = [...(flight.tried ?? []), from]
+    const other = this.choose(flight)
+    if (other) other.lane.admit(flight)
+    else flight.fail(error)
+  }
+}
+
+/** Of equals the one that runs already, then the first. */
+function leastLoaded(instances: readonly Instance[]): Instance | undefined {
+  let best: Instance | undefined
+  for (const instance of instances) {
+    const lighter = !best || instance.lane.load < best.lane.load
+    const running = best && instance.lane.load === best.lane.load && instance.life.connection && !best.life.connection
+    if (lighter || running) best = instance
+  }
+  return best
+}

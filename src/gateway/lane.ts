@@ -1,0 +1,299 @@
+/**
+ * The way of calls to one instance: at most so many at a time, the others in a fair queue, none past its deadline, none
+ * while the breaker is open. Knows the connection it is given, not how it is made. This is the hot path: an ordinary call
+ * costs one promise, one flight and two clock readings here, and no timer.
+ */
+import { Breaker } from './breaker.ts'
+import type { Connection, Outcome } from './contract.ts'
+import { Deadlines } from './deadlines.ts'
+import { McpError, type ErrorCode } from './errors.ts'
+import type { Flight } from './flight.ts'
+import type { MemberPolicy } from './policy.ts'
+import { FairQueue } from './queue.ts'
+import { busy, closing, died, named, timedOut, unavailable } from './refusals.ts'
+
+export interface LaneOptions {
+  readonly alias: string
+  readonly policy: Pick<MemberPolicy, 'breaker' | 'timeouts' | 'limits'>
+  readonly random: () => number
+  /** Sees to it that a connection is there soon; returns why not. */
+  readonly demand: () => McpError | undefined
+  /** Takes back a flight that was never handed over; `from` this lane it cannot go. */
+  readonly turnedAway: (flight: Flight, error: McpError) => void
+  /** Whether a call that was handed over may be handed over again. */
+  readonly repeatable: (flight: Flight) => boolean
+  /** The breaker opened (with what opened it) or closed. */
+  readonly breakerMoved: (error: McpError | undefined) => void
+  /** The server wants somebody to sign in; undefined = it answers again. */
+  readonly signIn: (error: McpError | undefined) => void
+}
+
+/** What says that a call failed on the way, not at the server. */
+const transportFailures: ReadonlySet<ErrorCode> = new Set(['BACKEND_DIED', 'BACKEND_TIMEOUT', 'BACKEND_HTTP'])
+const undecided: ReadonlySet<ErrorCode> = new Set(['CANCELLED', 'SHUTTING_DOWN', 'CLIENT_GONE', 'BACKEND_NEEDS_AUTH'])
+
+export class Lane {
+  /** Calls handed over and not yet answered. */
+  flying = 0
+  /** When a call last began or ended. Monotonic milliseconds, as are the next two. */
+  usedAt = performance.now()
+  /** When the server last answered. */
+  heardAt = 0
+  /** When the server last asked something back that has not been answered. */
+  askedAt = -Infinity
+  private readonly options: LaneOptions
+  private readonly concurrency: number
+  private readonly breaker: Breaker
+  private readonly queue = new FairQueue<Flight>()
+  private readonly deadlines: Deadlines
+  private connection: Connection | undefined
+  private doubted: Connection | undefined
+  private unauthorized = false
+  /** A crash fails many calls at once and is one failure all the same. */
+  private struck = false
+  private closed = false
+
+  constructor(options: LaneOptions) {
+    this.options = options
+    this.concurrency = options.policy.limits.concurrency
+    this.breaker = new Breaker(options.policy.breaker, options.random)
+    this.deadlines = new Deadlines(options.policy.timeouts, (flight, silent) => this.expire(flight, silent))
+  }
+
+  /** Calls here, on the way or waiting. */
+  get load(): number {
+    return this.flying + this.queue.size
+  }
+
+  get waiting(): number {
+    return this.queue.size
+  }
+
+  /** Milliseconds for which the breaker lets no call pass. */
+  blockedFor(now: number): number {
+    return this.breaker.blockedFor(now)
+  }
+
+  /** Takes a flight on; it ends landed, failed, or turned away. */
+  admit(flight: Flight): void {
+    const { connection } = this
+    if (connection && this.breaker.closed && this.flying < this.concurrency && this.queue.size === 0)
+      this.handOver(flight, connection, flight.arrivedAt)
+    else this.line(flight)
+  }
+
+  /** A connection is there: whoever waits goes. */
+  open(connection: Connection): void {
+    this.connection = connection
+    this.doubted = undefined
+    this.pump()
+  }
+
+  /**
+   * The connection is gone. `error`: no start follows from it for those that wait (it is why). Without it they wait on if
+   * a restart is near.
+   */
+  shut(error?: McpError): void {
+    const gone = this.connection ?? this.doubted
+    this.connection = this.doubted = undefined
+    if (gone) setImmediate(() => this.failRest(gone))
+    if (this.queue.size === 0) return
+    const refusal = error ?? this.options.demand()
+    if (refusal) for (const flight of this.queue.drain()) this.turnAway(flight, refusal)
+  }
+
+  /** Fails everything. */
+  close(): void {
+    this.closed = true
+    this.connection = this.doubted = undefined
+    const error = closing(this.options.alias)
+    for (const flight of this.queue.drain()) {
+      this.leave(flight)
+      flight.fail(error)
+    }
+    for (const flight of [...this.deadlines.all()]) flight.expire(error)
+    this.flying = 0
+    this.deadlines.close()
+  }
+
+  /** The slow path: whoever cannot go at once. */
+  private line(flight: Flight): void {
+    const { alias, policy } = this.options
+    const { cancellation, client } = flight.call
+    if (this.closed) return flight.fail(closing(alias))
+    if (cancellation.cancelled) return flight.fail(new McpError('CANCELLED', cancellation.reason ?? 'cancelled'))
+    const now = performance.now()
+    const wait = this.breaker.blockedFor(now)
+    const refusal = wait > 0 ? this.tripped(wait) : this.options.demand()
+    if (refusal) return this.options.turnedAway(flight, refusal)
+    // What is not in use of the concurrency may wait as well: before the first connection that is all of it.
+    if (this.queue.size >= policy.limits.queue + this.concurrency - this.flying)
+      return this.options.turnedAway(flight, busy(alias, this.queue.size))
+    flight.probe = this.breaker.admit()
+    this.queue.push(client.id, flight)
+    flight.leaveQueue = cancellation.subscribe(reason => {
+      if (!this.queue.remove(client.id, flight)) return
+      this.leave(flight)
+      flight.fail(new McpError('CANCELLED', reason ?? 'cancelled'))
+    })
+    this.deadlines.watch(flight)
+    this.pump()
+  }
+
+  private pump(): void {
+    while (this.connection && this.flying < this.concurrency) {
+      const flight = this.queue.shift()
+      if (!flight) return
+      flight.leaveQueue?.()
+      flight.leaveQueue = undefined
+      this.handOver(flight, this.connection, performance.now())
+    }
+  }
+
+  private handOver(flight: Flight, connection: Connection, now: number): void {
+    this.flying++
+    flight.carrier = connection
+    this.usedAt = flight.activeAt = now
+    this.deadlines.watch(flight)
+    let answer: Promise<Outcome>
+    try {
+      answer = connection.handle(flight.relayed())
+    } catch (thrown) {
+      answer = Promise.reject(thrown)
+    }
+    answer.then(
+      outcome => this.landed(flight, outcome),
+      (thrown: unknown) => this.failed(flight, thrown),
+    )
+  }
+
+  private landed(flight: Flight, outcome: Outcome): void {
+    if (flight.settled) return
+    this.free(flight)
+    this.answered(flight)
+    if (outcome.kind === 'inputRequired') this.askedAt = this.heardAt
+    else if (flight.call.inputResponses !== undefined) this.askedAt = -Infinity
+    flight.land(outcome)
+    if (this.queue.size > 0) this.pump()
+  }
+
+  private failed(flight: Flight, thrown: unknown): void {
+    if (flight.settled) return
+    this.free(flight)
+    const error = named(this.options.alias, thrown)
+    if (transportFailures.has(error.code)) this.strike(flight, error)
+    else if (!undecided.has(error.code)) this.answered(flight)
+    else if (flight.probe) this.breaker.released()
+    if (error.code === 'BACKEND_NEEDS_AUTH') {
+      this.unauthorized = true
+      this.options.signIn(error)
+    }
+    if (error.code === 'BACKEND_DIED') this.doubt()
+    if (error.code === 'BACKEND_DIED' && this.mayRepeat(flight)) this.repeat(flight, error)
+    else flight.fail(error)
+    if (this.queue.size > 0) this.pump()
+  }
+
+  /**
+   * The calls of a dead connection fail before it says that it is gone. Nothing more is handed to it until that is
+   * known, or calls that were never written would fail with the others.
+   */
+  private doubt(): void {
+    const { connection } = this
+    if (!connection) return
+    this.connection = undefined
+    this.doubted = connection
+    setImmediate(() => {
+      if (this.doubted === connection) this.open(connection)
+    })
+  }
+
+  private mayRepeat(flight: Flight): boolean {
+    const { call } = flight
+    // A call that continues another belongs to a state that died with the connection.
+    if (flight.retried || flight.cancelled || call.requestState !== undefined || call.inputResponses !== undefined) return false
+    return this.options.repeatable(flight)
+  }
+
+  private repeat(flight: Flight, error: McpError): void {
+    flight.retried = true
+    flight.carrier = undefined
+    flight.probe = false
+    flight.activeAt = 0
+    setImmediate(() => {
+      if (flight.settled) return
+      if (flight.cancelled) return flight.fail(new McpError('CANCELLED', flight.reason ?? 'cancelled'))
+      const refusal = this.options.demand()
+      if (refusal) flight.fail(new McpError(error.code, error.message, { ...refusal.details, ...error.details }))
+      else this.admit(flight)
+    })
+  }
+
+  private free(flight: Flight): void {
+    this.flying--
+    this.usedAt = performance.now()
+    this.deadlines.forget(flight)
+  }
+
+  private answered(flight: Flight): void {
+    this.heardAt = this.usedAt
+    if (this.unauthorized) {
+      this.unauthorized = false
+      this.options.signIn(undefined)
+    }
+    if (this.breaker.succeeded(this.usedAt, flight.probe)) this.options.breakerMoved(undefined)
+  }
+
+  private strike(flight: Flight, error: McpError): void {
+    if (error.code !== 'BACKEND_TIMEOUT') {
+      if (this.struck && !flight.probe) return
+      this.struck = true
+      setImmediate(() => (this.struck = false))
+    }
+    if (!this.breaker.failed(this.usedAt, flight.probe)) return
+    this.options.breakerMoved(error)
+    const refusal = this.tripped(this.breaker.blockedFor(this.usedAt))
+    for (const waiting of this.queue.drain()) this.turnAway(waiting, refusal)
+  }
+
+  private expire(flight: Flight, silent: boolean): void {
+    const { alias, policy } = this.options
+    const error = silent
+      ? timedOut(alias, 'did not answer', policy.timeouts.call)
+      : timedOut(alias, flight.carrier ? 'did not finish' : 'had no place for this call', policy.timeouts.max)
+    if (this.queue.remove(flight.call.client.id, flight)) {
+      this.leave(flight)
+      return flight.fail(error)
+    }
+    this.free(flight)
+    flight.expire(error)
+    this.strike(flight, error)
+    if (this.queue.size > 0) this.pump()
+  }
+
+  /** A connection that ended without failing its calls must not take them with it. */
+  private failRest(connection: Connection): void {
+    if (this.connection === connection || this.closed) return
+    for (const flight of [...this.deadlines.all()])
+      if (flight.carrier === connection) this.failed(flight, died(this.options.alias))
+  }
+
+  private leave(flight: Flight): void {
+    flight.leaveQueue?.()
+    flight.leaveQueue = undefined
+    if (flight.probe) {
+      flight.probe = false
+      this.breaker.released()
+    }
+    this.deadlines.forget(flight)
+  }
+
+  private turnAway(flight: Flight, error: McpError): void {
+    this.leave(flight)
+    this.options.turnedAway(flight, error)
+  }
+
+  private tripped(wait: number): McpError {
+    return unavailable(this.options.alias, 'failed several times in a row and is left alone for a while', wait)
+  }
+}

@@ -1,0 +1,32 @@
+/** The failures a member reports on its own account. Each names the alias, and says when to come back where it knows. */
+import { McpError, toMcpError } from './errors.ts'
+
+/** Makes sure an error says whose it is; a server's own error and a client's cancellation stay as they came. */
+export function named(alias: string, thrown: unknown): McpError {
+  const error = toMcpError(thrown)
+  if (error.code === 'BACKEND_ERROR' || error.code === 'CANCELLED' || error.details.backend !== undefined) return error
+  return new McpError(error.code, `${alias}: ${error.message}`, { ...error.details, backend: alias, cause: error })
+}
+
+export const closing = (alias: string): McpError =>
+  new McpError('SHUTTING_DOWN', `${alias} is being shut down`, { backend: alias })
+
+export const died = (alias: string): McpError =>
+  new McpError('BACKEND_DIED', `${alias} went away before it answered`, { backend: alias })
+
+export function unavailable(alias: string, why: string, retryAfterMs: number | undefined, hint?: string): McpError {
+  const wait = retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(retryAfterMs))
+  return new McpError('BACKEND_UNAVAILABLE', `${alias} ${why}`, { backend: alias, retryAfterMs: wait, hint })
+}
+
+export const busy = (alias: string, waiting: number): McpError =>
+  new McpError('BACKEND_BUSY', `${alias} is busy: ${waiting} calls are waiting for it already`, {
+    backend: alias,
+    retryAfterMs: 1000,
+    hint: 'call again later, or raise limits.concurrency or limits.queue of this backend',
+  })
+
+export const timedOut = (alias: string, what: string, ms: number): McpError =>
+  new McpError('BACKEND_TIMEOUT', `${alias} ${what} within ${seconds(ms)}`, { backend: alias })
+
+export const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`)

@@ -1,0 +1,43 @@
+/** What is said of a backend as a whole when its instances differ. */
+import type { BackendState, BackendStatus, Failure, Offer } from './contract.ts'
+import type { Instance } from './instance.ts'
+
+/** Where nothing works, what says most about why, or comes nearest to working. */
+const telling: readonly BackendState[] = ['degraded', 'installing', 'starting', 'needs-auth', 'held', 'stopped']
+
+export function joinedStatus(alias: string, instances: readonly Instance[], offer: Offer | undefined): BackendStatus {
+  const lives = instances.map(({ life }) => life)
+  const decisive =
+    instances.find(({ life }) => life.state === 'healthy') ??
+    telling.flatMap(state => instances.filter(({ life }) => life.state === state))[0] ??
+    (instances[0] as Instance)
+  const { state, since } = decisive.life
+  const ailing = state === 'healthy' && lives.some(life => life.state === 'degraded' || failed.has(life.state))
+  return {
+    alias,
+    state: ailing ? 'degraded' : state,
+    era: offer?.description.era,
+    revision: offer?.description.revision,
+    transport: decisive.spec.transport,
+    pid: decisive.life.connection?.pid,
+    since,
+    lastFailure: latest(lives.map(({ lastFailure }) => lastFailure)),
+    ...counts(offer),
+    inFlight: instances.reduce((sum, { lane }) => sum + lane.load, 0),
+    restarts: lives.reduce((sum, { restarts }) => sum + restarts, 0),
+  }
+}
+
+export const counts = (offer: Offer | undefined): Pick<BackendStatus, 'tools' | 'prompts' | 'resources'> => ({
+  tools: offer?.tools.length ?? 0,
+  prompts: offer?.prompts.length ?? 0,
+  resources: offer?.resources.length ?? 0,
+})
+
+const failed: ReadonlySet<BackendState> = new Set<BackendState>(['stopped', 'held', 'needs-auth'])
+
+function latest(failures: readonly (Failure | null)[]): Failure | null {
+  let last: Failure | null = null
+  for (const failure of failures) if (failure && (!last || failure.at > last.at)) last = failure
+  return last
+}
