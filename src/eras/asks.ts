@@ -46,3 +46,10 @@ export function labelled(ask: Ask, from: string): Ask {
   if (ask.method !== elicitation || typeof message !== 'string') return ask
   return { ...ask, params: { ...ask.params, message: `[${from}] ${message}` } }
 }
+
+/** What a server wants, for those who answer without knowing an era: a person at a terminal. */
+export function askKind({ method, params }: Ask): 'form' | 'url' | 'sampling' | 'roots' | 'other' {
+  if (method === elicitation) return params?.['mode'] === 'url' ? 'url' : 'form'
+  if (method === sampling) return 'sampling'
+  return method === roots ? 'roots' : 'other'
+}

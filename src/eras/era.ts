@@ -13,6 +13,7 @@ import { Opening } from './opening.ts'
 import type { ConnectOptions, Front, ServeOptions, Serving } from './options.ts'
 import type { Incoming } from './peer.ts'
 
+export { askKind } from './asks.ts'
 export type { AskLimits, ConnectOptions, ServeOptions, Serving, Verdict } from './options.ts'
 
 /** How often a drain looks whether the last request is answered, milliseconds. */

@@ -4,7 +4,7 @@
  */
 import type { Catalog } from './catalog.ts'
 import { never } from './cancellation.ts'
-import type { Backend, BackendStatus, Call, Complete, Description, JsonObject, Member, Outcome } from './contract.ts'
+import type { Backend, BackendStatus, Call, Complete, Description, Handler, JsonObject, Member, Middleware, Outcome } from './contract.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
 import type { Log } from './log.ts'
@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly startWaitMs: number
   /** Milliseconds the opening answer waits for members that have never told what they are. */
   readonly describeWaitMs: number
+  /** The first is the outermost. */
+  readonly middleware?: readonly Middleware[]
   readonly log: Log
 }
 
@@ -183,7 +185,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     throw new McpError('METHOD_NOT_FOUND', `method not found: ${call.method} (${reason})`)
   }
 
-  async function handle(call: Call): Promise<Outcome> {
+  async function dispatch(call: Call): Promise<Outcome> {
     const route = routeOf(call.method)
     if (!route) return custom(call)
     switch (route.by) {
@@ -218,7 +220,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     name: 'gateway',
     members: members.map(({ member }) => member),
-    handle,
+    handle: (options.middleware ?? []).reduceRight((next, wrap) => wrap(next), dispatch as Handler),
     describe,
     watch: watcher => watchMembers(watcher, { members, surface, several }),
     notify: (method, params, client) => {

@@ -54,7 +54,9 @@ export class Surface {
     for (const problem of this.current.problems) {
       if (this.told.has(problem.message)) continue
       this.told.add(problem.message)
-      this.options.log.warn({ code: problem.code }, problem.message)
+      const { code, message, severity } = problem
+      if (severity === 'notice') this.options.log.info({ code }, message)
+      else this.options.log.warn({ code }, message)
     }
     return this.current
   }

@@ -1,0 +1,85 @@
+/**
+ * From a configured endpoint to connections: picks the transport, finds the era, remembers the verdict. One line per
+ * kind of transport; what a transport needs is injected here.
+ */
+import { basename } from 'node:path'
+import type { BackendConfig, CommandEndpoint, Endpoint } from '../config/config.ts'
+import { connect, type AskLimits, type ConnectOptions } from '../eras/era.ts'
+import type { InstanceSpec, StartOptions } from '../gateway/policy.ts'
+import type { ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
+import { McpError } from '../gateway/errors.ts'
+import type { Log } from '../gateway/log.ts'
+import type { Channel } from '../transports/channel.ts'
+import { childProcess } from '../transports/child-process.ts'
+import type { Reaper } from '../transports/reaper.ts'
+import type { Verdicts } from './verdicts.ts'
+
+export interface DialContext {
+  readonly log: Log
+  readonly self: JsonObject
+  readonly reaper: Reaper
+  readonly asks: AskLimits
+  readonly verdicts: Verdicts
+  readonly redact: (text: string) => string
+  /** Whether this backend has ever been up: if not, a package runner may have to download it. */
+  readonly wasUp: (alias: string) => boolean
+}
+
+/** Era probe in place: what answers at all answers much sooner. */
+const probeMs = 1500
+
+const runners = new Set(['npx', 'uvx', 'pipx', 'bunx', 'pnpx'])
+
+export function instanceSpecs(backend: BackendConfig, context: DialContext): InstanceSpec[] {
+  return backend.endpoints.map((endpoint, index) => ({
+    transport: endpoint.kind === 'command' ? 'stdio' : (endpoint.type ?? 'http'),
+    backup: endpoint.backup,
+    spawns: endpoint.kind === 'command',
+    installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(backend.alias),
+    connect: (client, start) => open(backend, endpoint, `${backend.alias}#${index}`, client, start, context),
+  }))
+}
+
+const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename(command).replace(/\.(cmd|exe)$/i, ''))
+
+function open(
+  backend: BackendConfig,
+  endpoint: Endpoint,
+  key: string,
+  client: ClientProfile | undefined,
+  { limitMs, cancellation }: StartOptions,
+  context: DialContext,
+): Promise<Connection> {
+  const { log, self, asks, verdicts } = context
+  const dial = async (): Promise<Channel> => {
+    const channel = await openChannel(backend, endpoint, context)
+    // A start nobody waits for any more must not leave a process behind.
+    cancellation.subscribe(() => void channel.close())
+    return channel
+  }
+  const options: ConnectOptions = {
+    name: backend.alias,
+    dial,
+    log: log.child({ backend: backend.alias }),
+    self,
+    client,
+    roots: backend.roots,
+    remembered: verdicts.get(key),
+    remember: verdict => verdicts.set(key, verdict),
+    timeouts: { probe: Math.min(probeMs, limitMs), start: limitMs },
+    asks,
+  }
+  return connect(options)
+}
+
+async function openChannel(backend: BackendConfig, endpoint: Endpoint, { log, reaper, redact }: DialContext): Promise<Channel> {
+  if (endpoint.kind === 'command')
+    return childProcess(endpoint, {
+      name: backend.alias,
+      log: log.child({ backend: backend.alias }),
+      reaper,
+      redact,
+      maxLineBytes: backend.limits.messageBytes,
+    })
+  throw new McpError('BACKEND_START_FAILED', `${backend.alias}: url backends are not built in`)
+}
