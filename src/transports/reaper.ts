@@ -1,0 +1,173 @@
+/**
+ * Sees to it that no child process outlives us, however we end: a reaper process that acts when we are gone, and a file
+ * for the next start in case the reaper went too. Owns what is watched over; must not know what a backend is.
+ * Starts nothing before there is something to watch over.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { silent, type Log } from '../gateway/log.ts'
+import { family, findProcess, listProcesses, psEnvironment, readRow, unknownStart, viewOf, type ProcessRef } from './process-tree.ts'
+import { reaperScript } from './reaper-script.ts'
+import { RunFile } from './run-file.ts'
+
+export interface ReaperOptions {
+  /** Folder of our own for one small file per proxy process; undefined = keep none. */
+  readonly runDir?: string | undefined
+  readonly log?: Log | undefined
+  /** A POSIX shell, by its absolute path. */
+  readonly shell?: string | undefined
+  /** How often to look for descendants that have left their group, in ms. */
+  readonly lookEveryMs?: number | undefined
+  /** The same for the first look after a child was adopted: by then it has started what it starts. */
+  readonly firstLookMs?: number | undefined
+}
+
+export const reaperDefaults = { shell: '/bin/sh', lookEveryMs: 30_000, firstLookMs: 1_000, respawns: 5 } as const
+
+/** A child process under watch. */
+export interface Adopted {
+  /** Its descendants outside its group, as of the last look. */
+  strays(): readonly ProcessRef[]
+  /** Ends the watch: call it when the whole tree is gone. */
+  release(): void
+}
+
+interface Ward {
+  readonly pid: number
+  start: string
+  strays: readonly ProcessRef[]
+}
+
+const line = (verb: '+' | '-', kind: 'g' | 'p', ref: ProcessRef): string => `${verb} ${kind} ${ref.pid} ${ref.start}\n`
+
+export class Reaper {
+  private readonly log: Log
+  private readonly shell: string
+  private readonly lookEveryMs: number
+  private readonly firstLookMs: number
+  private readonly file: RunFile | undefined
+  private readonly wards = new Set<Ward>()
+  private readonly view = viewOf()
+  private shellProcess: ChildProcess | undefined
+  private starts = 0
+  private timer: NodeJS.Timeout | undefined
+  private closed = false
+
+  constructor(options: ReaperOptions = {}) {
+    this.log = options.log ?? silent
+    this.shell = options.shell ?? reaperDefaults.shell
+    this.lookEveryMs = options.lookEveryMs ?? reaperDefaults.lookEveryMs
+    this.firstLookMs = options.firstLookMs ?? reaperDefaults.firstLookMs
+    this.file = options.runDir === undefined || this.view === 'none' ? undefined : new RunFile(options.runDir, this.log)
+  }
+
+  /** Process id of the reaper process, while there is one. */
+  get pid(): number | undefined {
+    return this.shellProcess?.pid
+  }
+
+  /** Watches over the process group that `pid` leads, and over what descends from it. Call it in the turn of the spawn. */
+  adopt(pid: number): Adopted {
+    const ward: Ward = { pid, start: (this.view === 'proc' ? readRow(pid)?.start : undefined) ?? unknownStart, strays: [] }
+    this.wards.add(ward)
+    if (this.shellProcess) this.tell(line('+', 'g', ward))
+    else this.startShell()
+    if (ward.start === unknownStart) void this.learnStart(ward)
+    this.save()
+    this.lookIn(this.firstLookMs)
+    return {
+      strays: () => ward.strays,
+      release: () => {
+        if (!this.wards.delete(ward)) return
+        this.tell(line('-', 'g', ward) + ward.strays.map(ref => line('-', 'p', ref)).join(''))
+        this.save()
+      },
+    }
+  }
+
+  /** Ends the reaper process and removes the file; whoever is still watched over stays so until released. Idempotent. */
+  async close(): Promise<void> {
+    this.closed = true
+    clearTimeout(this.timer)
+    if (this.wards.size > 0) return
+    this.shellProcess?.stdin?.end()
+    this.shellProcess = undefined
+    await this.file?.remove()
+  }
+
+  private tell(text: string): void {
+    const stdin = this.shellProcess?.stdin
+    if (stdin?.writable) stdin.write(text)
+  }
+
+  private startShell(): void {
+    if (this.view === 'none' || this.starts > reaperDefaults.respawns) return
+    try {
+      accessSync(this.shell, constants.X_OK)
+    } catch {
+      return this.log.debug({ shell: this.shell }, 'no shell for the reaper: children of a killed proxy are ended at its next start only')
+    }
+    this.starts++
+    const shell = spawn(this.shell, ['-c', reaperScript, 'mcp-proxy-reaper', this.view], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // A session of its own: what a terminal sends to our group must not reach it.
+      detached: true,
+      cwd: '/',
+      env: psEnvironment,
+    })
+    this.shellProcess = shell
+    const gone = (): void => {
+      if (this.shellProcess !== shell) return
+      this.shellProcess = undefined
+      if (this.wards.size > 0 && !this.closed) this.startShell()
+    }
+    shell.on('error', gone)
+    shell.on('exit', gone)
+    shell.stdin?.on('error', () => {})
+    shell.unref()
+    ;(shell.stdin as unknown as { unref(): void } | null)?.unref()
+    let text = ''
+    for (const ward of this.wards) text += line('+', 'g', ward) + ward.strays.map(ref => line('+', 'p', ref)).join('')
+    this.tell(text)
+  }
+
+  private async learnStart(ward: Ward): Promise<void> {
+    const start = (await findProcess(ward.pid, this.view))?.start
+    if (start === undefined || !this.wards.has(ward)) return
+    const before = line('-', 'g', ward)
+    ward.start = start
+    this.tell(line('+', 'g', ward) + before)
+    this.save()
+  }
+
+  private lookIn(ms: number): void {
+    if (this.view === 'none' || this.closed) return
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => void this.look(), ms).unref()
+  }
+
+  /** Finds descendants that have a group of their own: once their parents are gone, nothing would lead to them. */
+  private async look(): Promise<void> {
+    const rows = await listProcesses(this.view)
+    let changed = false
+    for (const ward of this.wards) {
+      const alive = new Set(rows.map(row => `${row.pid}/${row.start}`))
+      const found = family(rows, new Set([ward.pid])).filter(row => row.group !== ward.pid)
+      const known = ward.strays.filter(ref => alive.has(`${ref.pid}/${ref.start}`))
+      const fresh = found.filter(row => !known.some(ref => ref.pid === row.pid)).map(({ pid, start }) => ({ pid, start }))
+      if (fresh.length === 0 && known.length === ward.strays.length) continue
+      changed = true
+      const lost = ward.strays.filter(ref => !known.includes(ref))
+      ward.strays = [...known, ...fresh]
+      this.tell(lost.map(ref => line('-', 'p', ref)).join('') + fresh.map(ref => line('+', 'p', ref)).join(''))
+    }
+    if (changed) this.save()
+    if (this.wards.size > 0) this.lookIn(this.lookEveryMs)
+  }
+
+  private save(): void {
+    const groups = [...this.wards].map(({ pid, start }) => ({ pid, start }))
+    const strays = [...this.wards].flatMap(ward => ward.strays)
+    void this.file?.write({ groups, strays })
+  }
+}

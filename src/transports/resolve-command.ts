@@ -1,0 +1,111 @@
+/**
+ * From a configured command to the absolute path of a program, once, so that what runs does not depend on where we
+ * stand. Owns the search and what it says when it finds nothing; starts nothing but the login shell.
+ */
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { posix, win32 } from 'node:path'
+import { McpError } from '../gateway/errors.ts'
+import { pathOf, type Environment } from './environment.ts'
+import { loginPath, type LoginPath } from './login-path.ts'
+
+export interface ResolveOptions {
+  /** Folder that a command with a slash in it is relative to. */
+  readonly cwd: string
+  /** Environment of the child: its PATH is searched. */
+  readonly environment: Environment
+  readonly platform?: NodeJS.Platform | undefined
+  /** Whether `path` is a file that can be run. */
+  readonly isProgram?: ((path: string) => Promise<boolean>) | undefined
+  readonly loginPath?: (() => Promise<LoginPath | undefined>) | undefined
+}
+
+export interface Resolved {
+  readonly file: string
+  /** The environment with every folder on its PATH that the program itself will need. */
+  readonly environment: Environment
+  /** A Windows batch file, which only cmd.exe can run. */
+  readonly batch: boolean
+}
+
+/** Folders named in an error. */
+const namedFolders = 20
+
+/** Rejects with BACKEND_START_FAILED; the hint names the folders that were searched. */
+export async function resolveCommand(command: string, options: ResolveOptions): Promise<Resolved> {
+  const platform = options.platform ?? process.platform
+  const windows = platform === 'win32'
+  const path = windows ? win32 : posix
+  const isProgram = options.isProgram ?? isExecutableFile
+  const { environment } = options
+  const done = (file: string): Resolved => ({
+    file,
+    // `#!/usr/bin/env node` beside a program of a version manager: its own folder comes last, so it changes nothing else.
+    environment: withFolders(environment, [path.dirname(file)], platform),
+    batch: windows && /\.(cmd|bat)$/i.test(file),
+  })
+
+  if (command === '') throw new McpError('BACKEND_START_FAILED', 'the command is empty')
+  if (command.includes('\0')) throw new McpError('BACKEND_START_FAILED', 'the command has a NUL character in it')
+  if (command.includes('/') || (windows && /[\\:]/.test(command))) {
+    const file = await firstProgram(withExtensions(path.resolve(options.cwd, command), environment, windows), isProgram)
+    if (file !== undefined) return done(file)
+    const hint = path.isAbsolute(command) ? undefined : `it was looked for as ${path.resolve(options.cwd, command)}`
+    throw new McpError('BACKEND_START_FAILED', `the command ${command} is not a program`, { hint })
+  }
+
+  // Empty and relative entries would mean whatever folder we happen to stand in.
+  const folders = pathOf(environment, platform).split(path.delimiter).filter(path.isAbsolute)
+  const search = (where: readonly string[]): Promise<string | undefined> =>
+    firstProgram(where.flatMap(folder => withExtensions(path.join(folder, command), environment, windows)), isProgram)
+  const file = await search(folders)
+  if (file !== undefined) return done(file)
+  const login = windows ? undefined : await (options.loginPath ?? loginPath)()
+  const more = (login?.folders ?? []).filter(folder => !folders.includes(folder))
+  const found = await search(more)
+  if (found === undefined) throw notFound(command, folders, login, more)
+  return { ...done(found), environment: withFolders(environment, more, platform) }
+}
+
+function notFound(command: string, folders: readonly string[], login: LoginPath | undefined, more: readonly string[]): McpError {
+  const list = (names: readonly string[]): string =>
+    names.slice(0, namedFolders).join(', ') + (names.length > namedFolders ? ` and ${names.length - namedFolders} more` : '')
+  const searched = folders.length > 0 ? `searched ${list(folders)}` : 'PATH is empty'
+  const shell = login && (more.length > 0 ? `, and what ${login.shell} adds: ${list(more)}` : `; ${login.shell} adds nothing to it`)
+  const hint = `${searched}${shell ?? ''}. Install it, or give its absolute path`
+  return new McpError('BACKEND_START_FAILED', `the command ${command} was not found`, { hint })
+}
+
+function withFolders(environment: Environment, folders: readonly string[], platform: NodeJS.Platform): Environment {
+  const path = platform === 'win32' ? win32 : posix
+  const before = pathOf(environment, platform)
+  const present = before.split(path.delimiter)
+  const missing = folders.filter(folder => !present.includes(folder))
+  if (missing.length === 0) return environment
+  const name = Object.keys(environment).find(key => key === 'PATH' || (platform === 'win32' && key.toUpperCase() === 'PATH')) ?? 'PATH'
+  return { ...environment, [name]: [...(before === '' ? [] : [before]), ...missing].join(path.delimiter) }
+}
+
+/** On Windows `npx` means `npx.cmd`; a bare file without extension cannot be run there. */
+function withExtensions(file: string, environment: Environment, windows: boolean): string[] {
+  if (!windows) return [file]
+  const configured = Object.entries(environment).find(([name]) => name.toUpperCase() === 'PATHEXT')?.[1]
+  const extensions = (configured ?? '.COM;.EXE;.BAT;.CMD').split(';').filter(extension => extension.startsWith('.'))
+  if (extensions.some(extension => file.toLowerCase().endsWith(extension.toLowerCase()))) return [file]
+  return extensions.map(extension => file + extension.toLowerCase())
+}
+
+async function firstProgram(candidates: readonly string[], isProgram: (path: string) => Promise<boolean>): Promise<string | undefined> {
+  for (const candidate of candidates) if (await isProgram(candidate)) return candidate
+  return undefined
+}
+
+async function isExecutableFile(path: string): Promise<boolean> {
+  try {
+    if (!(await stat(path)).isFile()) return false
+    await access(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

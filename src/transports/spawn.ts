@@ -1,0 +1,99 @@
+/**
+ * Starts a program as configured: no shell, its own process group, a minimal environment. Owns the operating system's
+ * quirks of starting; what the program says and how it ends are its channel's business.
+ */
+import { spawn, type ChildProcessWithoutNullStreams, type SpawnOptionsWithoutStdio } from 'node:child_process'
+import { stat } from 'node:fs/promises'
+import { McpError } from '../gateway/errors.ts'
+import { childEnvironment } from './environment.ts'
+import { resolveCommand, type Resolved } from './resolve-command.ts'
+
+export interface SpawnSpec {
+  /** A name to be searched on PATH, or a path; a relative one counts from `cwd`. */
+  readonly command: string
+  readonly args?: readonly string[] | undefined
+  /** Added to the minimal environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly cwd?: string | undefined
+}
+
+/** Where to look for programs and what the environment is a part of; for tests and other platforms. */
+export interface SpawnOptions {
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
+  readonly resolve?: typeof resolveCommand | undefined
+}
+
+export interface Started {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly pid: number
+  /** The child leads a process group of its own; otherwise its group may be ours and must not be signalled. */
+  readonly leads: boolean
+}
+
+/** Starts the program. Rejects with BACKEND_START_FAILED, its hint saying what to do. `born` runs in the same turn as the start. */
+export async function start(spec: SpawnSpec, options: SpawnOptions = {}, born?: (pid: number) => void): Promise<Started> {
+  const cwd = spec.cwd ?? process.cwd()
+  const environment = childEnvironment(options.environment ?? process.env, spec.env)
+  if (!(await isFolder(cwd))) throw new McpError('BACKEND_START_FAILED', `the working folder ${cwd} does not exist`)
+  const resolved = await (options.resolve ?? resolveCommand)(spec.command, { cwd, environment })
+  const args = [...(spec.args ?? [])]
+  const posix = process.platform !== 'win32'
+  const run = posix ? spawn : await windowsSpawn(resolved, args)
+  let child: ChildProcessWithoutNullStreams
+  try {
+    child = run(resolved.file, args, { cwd, env: resolved.environment, detached: posix, windowsHide: true, stdio: 'pipe' })
+  } catch (cause) {
+    throw startFailed(cause, resolved)
+  }
+  if (child.pid !== undefined) born?.(child.pid)
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', cause => reject(startFailed(cause, resolved)))
+  })
+  // A failed kill is reported as an 'error' event much later; nobody is to die of it.
+  child.on('error', () => {})
+  return { child, pid: child.pid as number, leads: posix }
+}
+
+type Spawn = (file: string, args: readonly string[], options: SpawnOptionsWithoutStdio) => ChildProcessWithoutNullStreams
+
+async function windowsSpawn(resolved: Resolved, args: readonly string[]): Promise<Spawn> {
+  if (resolved.batch) refuseMetacharacters(resolved.file, args)
+  const { default: crossSpawn } = await import('cross-spawn')
+  return crossSpawn as unknown as Spawn
+}
+
+/**
+ * cmd.exe parses the arguments of a batch file a second time, and no quoting holds against that in every case
+ * (CVE-2024-27980). Throws BACKEND_START_FAILED.
+ */
+export function refuseMetacharacters(file: string, args: readonly string[]): void {
+  const at = args.findIndex(arg => /["%!^&|<>\r\n\0]/.test(arg))
+  if (at === -1) return
+  const hint = 'name the program behind it instead, such as node with the path of its script'
+  throw new McpError('BACKEND_START_FAILED', `argument ${at + 1} has characters that cmd.exe would interpret, and ${file} is run by cmd.exe`, { hint })
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ENOENT: 'if it is a script, check the interpreter in its first line',
+  EACCES: 'make it executable (chmod +x)',
+  ENOEXEC: 'it is not a program for this system; a script needs an interpreter in its first line',
+  E2BIG: 'its arguments and environment are too long together',
+  EAGAIN: 'the limit of processes is reached (ulimit -u)',
+  EMFILE: 'the limit of open files is reached (ulimit -n)',
+  ENFILE: 'the system is out of open files',
+  ENOMEM: 'the system is out of memory',
+}
+
+function startFailed(cause: unknown, { file }: Resolved): McpError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
+  return new McpError('BACKEND_START_FAILED', `${file} could not be started: ${code}`, { hint: hints[code], cause })
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch {
+    return false
+  }
+}

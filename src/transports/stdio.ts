@@ -1,0 +1,111 @@
+/**
+ * Our own standard input and output as a channel, or any other pair of streams with a client at the other end (a
+ * socket's two halves). Owns when the client counts as gone; never blocks, and never ends because a backend did.
+ */
+import type { Readable, Writable } from 'node:stream'
+import { McpError } from '../gateway/errors.ts'
+import { silent, type Log } from '../gateway/log.ts'
+import type { Channel, Message, Receiver, RequestId } from './channel.ts'
+import { LinePipe, type PipeLimits } from './line-pipe.ts'
+
+export const stdioDefaults = { lingerMs: 5_000, flushMs: 2_000 } as const
+
+export interface StdioOptions extends PipeLimits {
+  /**
+   * After the client has closed its end: how long requests it had already sent may still be answered, in ms. Serves
+   * `printf … | mcp-proxy run`; a host that wants us gone sooner sends a signal.
+   */
+  readonly lingerMs?: number | undefined
+  readonly log?: Log | undefined
+  /** What to be called in status; `stdio` by default. */
+  readonly transport?: string | undefined
+}
+
+/**
+ * `closed` tells: undefined = the client closed its end or we ours; CLIENT_GONE = it broke off or stopped reading.
+ * A client that reads too slowly loses notifications before anything else, then is not heard, then is cut.
+ */
+export const stdioChannel = (input: Readable, output: Writable, options: StdioOptions = {}): Channel =>
+  new StdioChannel(input, output, options)
+
+class StdioChannel implements Channel {
+  readonly transport: string
+  readonly cancelsByClosing = false
+  private readonly input: Readable
+  private readonly pipe: LinePipe
+  private readonly lingerMs: number
+  /** Requests of the client that have no answer yet. */
+  private readonly unanswered = new Set<RequestId>()
+  private ended = false
+  private timer: NodeJS.Timeout | undefined
+  private closing: Promise<void> | undefined
+
+  constructor(input: Readable, output: Writable, options: StdioOptions) {
+    this.transport = options.transport ?? 'stdio'
+    this.input = input
+    this.lingerMs = options.lingerMs ?? stdioDefaults.lingerMs
+    this.pipe = new LinePipe(
+      input,
+      output,
+      'client',
+      {
+        received: message => this.received(message),
+        ended: () => this.inputEnded(),
+        stuck: () => this.pipe.finish(new McpError('CLIENT_GONE', 'the client stopped reading')),
+        broke: cause => this.pipe.finish(new McpError('CLIENT_GONE', 'the client closed the connection', { cause })),
+      },
+      options.log ?? silent,
+      options,
+    )
+  }
+
+  open(receiver: Receiver): void {
+    this.pipe.open(receiver)
+  }
+
+  send(message: Message): void {
+    this.pipe.send(message)
+    if (message.method !== undefined || message.id === undefined || message.id === null) return
+    this.unanswered.delete(message.id)
+    if (this.ended && this.unanswered.size === 0) this.leave()
+  }
+
+  abandon(): void {}
+
+  close(): Promise<void> {
+    return (this.closing ??= this.shut())
+  }
+
+  private async shut(): Promise<void> {
+    clearTimeout(this.timer)
+    this.pipe.finish(undefined)
+    this.input.pause()
+    await this.flush()
+    this.input.destroy()
+  }
+
+  private async flush(): Promise<void> {
+    const deadline = setTimeout(() => this.pipe.drop(), stdioDefaults.flushMs)
+    await this.pipe.flush()
+    clearTimeout(deadline)
+  }
+
+  private received(message: Message): void {
+    if (message.method === undefined) return
+    if (message.id !== undefined && message.id !== null) return void this.unanswered.add(message.id)
+    // A request that the client takes back gets no answer, so nobody must wait for one.
+    const takenBack = message.params?.['requestId']
+    if (takenBack !== undefined) this.unanswered.delete(takenBack as RequestId)
+  }
+
+  private inputEnded(): void {
+    this.ended = true
+    if (this.unanswered.size === 0) this.leave()
+    else this.timer = setTimeout(() => this.leave(), this.lingerMs)
+  }
+
+  private leave(): void {
+    clearTimeout(this.timer)
+    if (!this.closing) void this.flush().then(() => this.pipe.finish(undefined))
+  }
+}
