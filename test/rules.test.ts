@@ -97,10 +97,10 @@ const table: readonly { from: RegExp; own: RegExp; may: RegExp; why: string }[] 
   {
     from: /^cli\//,
     own: /^cli\//,
-    may: /^(app|config|credentials)\/|^gateway\/(errors|log|contract)\.ts$/,
+    may: /^(app|config|credentials)\/|^gateway\/(errors|log|contract|cancellation)\.ts$/,
     why: 'a command parses, asks the house, and prints; it never reaches into parts',
   },
-  { from: /^main\.ts$/, own: /^cli\//, may: /^gateway\/errors\.ts$/, why: 'main.ts turns argv into a command and its end into an exit code' },
+  { from: /^main\.ts$/, own: /^cli\//, may: /^$/, why: 'main.ts turns argv into a command and its end into an exit code' },
 ]
 
 const ownFolder = (path: string): string => path.slice(0, path.indexOf('/') + 1)
@@ -181,12 +181,12 @@ describe('shape of a file', () => {
     it(path, () => {
       const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
       expect(lines, `src/${path} has ${lines} lines: the file nobody dares to split starts past 300`).toBeLessThanOrEqual(300)
-      const longest = text.split('\n').findIndex(line => line.length > 130)
-      expect(longest, `src/${path}:${longest + 1} is wider than 130 columns`).toBe(-1)
+      const longest = text.split('\n').findIndex(line => line.length > 180)
+      expect(longest, `src/${path}:${longest + 1} is wider than 180 columns: nobody reads past the edge of a review`).toBe(-1)
       expect(code, `src/${path}: a default export has no name of its own; export by name`).not.toMatch(/^export\s+default\b/m)
-      expect(code, `src/${path}: a barrel hides where things live and loads them all; import from the file itself`).not.toMatch(
-        /^export\s+(\*|(type\s+)?\{[^}]*\})\s+from\b/m,
-      )
+      // The eras' contract is the one door to a folder whose files others must not name.
+      const passesOn = path === 'eras/era.ts' ? /^export\s+\*/m : /^export\s+(\*|(type\s+)?\{[^}]*\})\s+from\b/m
+      expect(code, `src/${path}: a barrel hides where things live and loads them all; import from the file itself`).not.toMatch(passesOn)
       expect(path.split('/').at(-1), `src/${path}: file names are kebab-case`).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*\.ts$/)
       expect(text, `src/${path}: unfinished work belongs in an issue, not in a comment`).not.toMatch(/\b(TODO|FIXME|XXX|HACK)\b/)
       expect(text, `src/${path}: a file starts by saying what it owns`).toMatch(/^(#!.*\n)?\s*(\/\*\*|\/\/)/)

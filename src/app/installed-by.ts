@@ -18,7 +18,7 @@ export interface Surroundings {
 }
 
 export function installedBy({ script, env, exists = existsSync, realpath = realpathSync }: Surroundings): InstallKind {
-  const named = installKinds.find(kind => kind === env['MCP_PROXY_INSTALLED_BY'])
+  const named = installKinds.find(kind => kind === env['MCP_PROXY__INSTALLED_BY'])
   if (named) return named
   const path = resolved(script, realpath)
   if (path.includes(`${sep}_npx${sep}`)) return 'npx'

@@ -4,12 +4,13 @@
  */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { LogLevelName } from '../config/config.ts'
 import type { Log } from '../gateway/log.ts'
 import type { PinoWriter } from './pino-log.ts'
 import { redactFields, type Redactor } from './redact.ts'
 
-export const logLevelNames = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevelName = (typeof logLevelNames)[number]
+export const logLevelNames = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevelName[]
+
 export type LogFormat = 'pretty' | 'json'
 
 /** A stream people read: what we need of process.stderr. */

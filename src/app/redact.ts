@@ -3,6 +3,8 @@
  * and things that look like credentials whatever their value. Knows no sink and no config.
  */
 
+import { looksSecret } from '../config/secrets.ts'
+
 export const mask = '***'
 
 /** Shorter values are left alone: masking every `a` or `42` would hide the log and not the secret. */
@@ -85,16 +87,10 @@ function* base64Of(value: string): Generator<string> {
   }
 }
 
-const secretKey =
-  /^(?:proxy[-_]?)?authorization$|cookie|(?:^|[-_])(?:auth|sig|pin)$|pass(?:word|wd|phrase)|secret|token(?!s$|izer)|credential|private[-_]?key|api[-_]?key|access[-_]?key|requeststate/i
-
-/** Whether a field or header of this name holds a secret whatever its value. */
-export const isSecretKey = (key: string): boolean => secretKey.test(key)
-
 /** A copy for logs: secret fields masked by name, errors as name and message, at most `depth` levels. */
 export function redactFields(fields: object, depth = 4): Record<string, unknown> {
   const clean: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields)) clean[key] = isSecretKey(key) && hides(value) ? mask : redactValue(value, depth)
+  for (const [key, value] of Object.entries(fields)) clean[key] = hides(value) && looksSecret(key) ? mask : redactValue(value, depth)
   return clean
 }
 

@@ -19,7 +19,7 @@ describe('installedBy', () => {
     ['source', '/home/a/mcp-proxy/bin/mcp-proxy.js', {}, ['/home/a/mcp-proxy/src']],
     ['source', '/workspaces/mcp-proxy/bin/mcp-proxy.js', {}, ['/.dockerenv', '/workspaces/mcp-proxy/src']],
     ['container', '/app/bin/mcp-proxy.js', {}, ['/.dockerenv']],
-    ['container', '/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js', { MCP_PROXY_INSTALLED_BY: 'container' }, []],
+    ['container', '/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js', { MCP_PROXY__INSTALLED_BY: 'container' }, []],
   ])('%s: %s %o %o', (kind, script, env, files) => expect(at(script, env, files)).toBe(kind))
 
   it('an unreadable script path is judged as it stands', () => {

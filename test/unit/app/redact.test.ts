@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isSecretKey, mask, Redactor, redactFields } from '../../../src/app/redact.ts'
+import { mask, Redactor, redactFields } from '../../../src/app/redact.ts'
 
 const redactor = (...values: string[]): Redactor => {
   const made = new Redactor()
@@ -84,14 +84,12 @@ describe('fields', () => {
       headers: { Authorization: 'x', 'x-api-key': 'y', accept: 'json' },
       env: [{ DB_PASSWORD: 'p' }],
       tokens: 3,
-      requestState: 'sealed',
       failure,
     })
     expect(clean).toEqual({
       headers: { Authorization: mask, 'x-api-key': mask, accept: 'json' },
       env: [{ DB_PASSWORD: mask }],
       tokens: 3,
-      requestState: mask,
       failure: { name: 'Error', message: 'no', cause: { name: 'Error', message: 'because' } },
     })
   })
@@ -101,9 +99,4 @@ describe('fields', () => {
     loop['self'] = loop
     expect(() => JSON.stringify(redactFields(loop))).not.toThrow()
   })
-
-  it.each(['authorization', 'Proxy-Authorization', 'Set-Cookie', 'GITHUB_TOKEN', 'apiKey', 'client_secret', 'passphrase'])('%s hides', key =>
-    expect(isSecretKey(key)).toBe(true),
-  )
-  it.each(['author', 'tokens', 'tokenizer', 'name', 'url', 'key'])('%s shows', key => expect(isSecretKey(key)).toBe(false))
 })

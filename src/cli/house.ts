@@ -1,0 +1,112 @@
+/**
+ * From flags to a house: finds and loads the config, opens the log, builds, and closes in the right order. What every command
+ * that talks to servers stands on. Knows none of them.
+ */
+import { build, type House } from '../app/build.ts'
+import { openLog, type OpenLog } from '../app/logging.ts'
+import type { Config, LogLevelName } from '../config/config.ts'
+import { findConfig } from '../config/find.ts'
+import { loadConfig, type Loaded } from '../config/load.ts'
+import { places } from '../config/places.ts'
+import { openCredentials } from '../credentials/store.ts'
+import { CancelSource, type Cancellation } from '../gateway/cancellation.ts'
+import { McpError } from '../gateway/errors.ts'
+import type { Context, Globals } from './command.ts'
+import { wantsColor, type Io } from './io.ts'
+
+export type Catalog = Awaited<ReturnType<House['gateway']['catalog']>>
+
+export interface Opened {
+  readonly house: House
+  readonly config: Config
+  /** The config file, absolute. */
+  readonly file: string
+  readonly log: OpenLog
+  /** Stops every server, then ends the log. */
+  close(): Promise<void>
+}
+
+/** A server's log is its life story; a command prints its result itself and logs only what went wrong. */
+export type Purpose = 'server' | 'command'
+
+/** How long the first log lines of a server wait, so that its first answer does not: milliseconds. */
+const holdMs = 250
+
+export async function openHouse(context: Context, purpose: Purpose): Promise<Opened> {
+  const { io, globals, redactor } = context
+  const { loaded, notices } = await findAndLoad(context)
+  const { config, file } = loaded
+  const isTerminal = io.stderr.isTTY === true
+  const log = openLog({
+    level: levelOf(globals, loaded, purpose),
+    format: globals.logFormat ?? config.log.format ?? (isTerminal ? 'pretty' : 'json'),
+    color: wantsColor(io.stderr, io.env, globals.color),
+    sink: io.stderr,
+    redactor,
+    file: purpose === 'server' ? config.log.file : undefined,
+    holdMs: purpose === 'server' && !isTerminal ? holdMs : 0,
+  })
+  if (purpose === 'server') for (const { message, file, line, column, backend } of loaded.problems) log.warn({ at: `${file}:${line}:${column}`, backend }, message)
+  for (const notice of notices)
+    if (purpose === 'server') log.warn({}, notice)
+    else if (!globals.quiet && !globals.json) io.stderr.write(`note: ${notice}\n`)
+
+  const house = build(loaded, { log, places: places(io.env), redact: redactor.scrub, debug: log.level === 'debug' })
+  return {
+    house, config, file, log,
+    async close() {
+      await house.close()
+      await log.close()
+    },
+  }
+}
+
+/** The config the flags and the environment name, with its credentials; its secrets are hidden from here on. */
+export async function findAndLoad({ io, globals, redactor }: Context): Promise<{ loaded: Loaded; notices: readonly string[] }> {
+  const found = findConfig({ config: globals.config, env: io.env, cwd: io.cwd })
+  const loaded = await loadConfig(found.file, { env: io.env, credential: credentialsOf(io) })
+  redactor.add(loaded.secrets)
+  return { loaded, notices: found.notices }
+}
+
+/** Looks credentials up in the user's own file. */
+export function credentialsOf(io: Pick<Io, 'env'>): (name: string) => string | undefined {
+  const store = openCredentials(places(io.env).credentials)
+  return name => store.get(name)?.reveal()
+}
+
+function levelOf({ logLevel, debug, verbose, quiet, json }: Globals, { config, trail }: Loaded, purpose: Purpose): LogLevelName {
+  if (logLevel) return logLevel
+  if (debug) return 'debug'
+  if (purpose === 'server') {
+    if (verbose) return 'debug'
+    return quiet && config.log.level !== 'silent' ? 'error' : config.log.level
+  }
+  if (verbose) return 'info'
+  // Somebody who sets the variable for one command means that command.
+  if (trail.variables.has(JSON.stringify(['log', 'level']))) return config.log.level
+  // A script reads at most one line on stderr, and it is the failure.
+  return json ? 'silent' : 'error'
+}
+
+/** Runs a command on an open house. A signal cancels its calls and ends it with CANCELLED. */
+export async function withHouse(
+  context: Context,
+  work: (opened: Opened, cancellation: Cancellation) => Promise<number>,
+): Promise<number> {
+  const opened = await openHouse(context, 'command')
+  const cancellation = new CancelSource()
+  let release: (() => void) | undefined
+  const interrupted = new Promise<never>((_, reject) => {
+    release = context.io.onSignal(signal => {
+      cancellation.cancel('interrupted')
+      reject(new McpError('CANCELLED', `stopped by ${signal}`))
+    })
+  })
+  try {
+    return await Promise.race([work(opened, cancellation), interrupted])
+  } finally {
+    release?.()
+    await opened.close()
+  }
+}

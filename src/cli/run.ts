@@ -1,0 +1,65 @@
+/**
+ * `run`: the merged server over stdio, for one client. stdout belongs to the protocol from here on: everything for people goes
+ * to stderr. Owns the order of its end: calls first, then servers, then the log.
+ */
+import type { Context, Define } from './command.ts'
+import { openHouse, type Opened } from './house.ts'
+import type { Signal } from './io.ts'
+import { exitCodes } from './report.ts'
+import { welcome } from './welcome.ts'
+
+/** How long calls in flight may take once we are asked to stop, milliseconds. */
+const drainMs = { first: 25_000, second: 0 }
+/** How long a client may leave the last answer in our pipe, milliseconds. */
+const flushMs = 1_000
+
+export interface RunOptions {
+  /** Which client this is for, as `--client` said it. */
+  readonly client: string | undefined
+}
+
+export const define: Define = (command, start) => {
+  command
+    .option('--client <name>', 'which client this is for, e.g. cursor')
+    .option('--no-daemon', 'keep everything in this process (so does MCP_PROXY_NO_DAEMON=1)')
+    .action(({ client }: { client?: string }) => start(async context => run({ client }, await openHouse(context, 'server'), context)))
+}
+
+export async function run({ client }: RunOptions, opened: Opened, context: Context): Promise<number> {
+  const { house, log, file } = opened
+  const { io } = context
+  const serving = house.serveStdio(io.stdin, io.stdout)
+  let code: number = exitCodes.done
+  let asked = 0
+  const stop = (signal: Signal): void => {
+    asked++
+    if (signal === 'SIGINT') code = exitCodes.interrupted
+    log.info({ signal }, asked === 1 ? 'stopping: calls in flight may finish; a second signal ends them' : 'stopping now')
+    void serving.drain(asked === 1 ? drainMs.first : drainMs.second)
+  }
+  const release = io.onSignal(stop)
+  log.info({ pid: process.pid, file, client, servers: opened.config.backends.length }, 'serving over stdio')
+  if (io.stderr.isTTY === true && !context.globals.quiet) void welcome(opened, context)
+  try {
+    await serving.closed
+    log.debug({}, 'the client is gone')
+    await opened.close()
+  } finally {
+    release()
+  }
+  await drained(context)
+  return code
+}
+
+/** The client's last answers leave us before we end, but a client that does not read cannot keep us. */
+async function drained({ io: { stdout } }: Context): Promise<void> {
+  if (stdout.writableLength > 0 && !stdout.destroyed)
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, flushMs)
+      stdout.write('', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  stdout.destroy()
+}

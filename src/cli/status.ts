@@ -1,0 +1,87 @@
+/** `status`: the state of every server. Exit code 0 when all are healthy, 3 when one is not. */
+import type { BackendState, BackendStatus } from '../gateway/contract.ts'
+import type { Cancellation } from '../gateway/cancellation.ts'
+import type { ProxyStatus } from '../app/build.ts'
+import { styleFor, type Context, type Define } from './command.ts'
+import { withHouse, type Opened } from './house.ts'
+import { printable, type Paint, type Style } from './io.ts'
+import { exitCodes } from './report.ts'
+import { tableFor } from './table.ts'
+
+export interface StatusOptions {
+  readonly watch: boolean
+  /** Milliseconds between two looks. */
+  readonly interval: number
+}
+
+export const define: Define = (command, start) => {
+  command.option('--watch', 'show it again every two seconds, until interrupted').action(({ watch }: { watch?: boolean }) =>
+    start(context =>
+      withHouse(context, (opened, cancellation) => status({ watch: watch === true, interval: 2000 }, opened, context, cancellation)),
+    ),
+  )
+}
+
+export async function status(options: StatusOptions, { house }: Opened, context: Context, cancellation: Cancellation): Promise<number> {
+  // Nothing runs in the background yet that could be asked: the servers are started and asked themselves.
+  await house.gateway.warm()
+  for (;;) {
+    const now = house.status()
+    show(now, options.watch, context)
+    if (!options.watch) return now.backends.every(isFine) ? exitCodes.done : exitCodes.degraded
+    await pause(options.interval, cancellation)
+    if (cancellation.cancelled) return exitCodes.interrupted
+  }
+}
+
+/** A server nobody needs now is fine; so is one that was switched off. */
+const isFine = ({ state }: BackendStatus): boolean => state === 'healthy' || state === 'idle' || state === 'disabled'
+
+function show(now: ProxyStatus, again: boolean, context: Context): void {
+  const { stdout } = context.io
+  if (context.globals.json) return void stdout.write(`${JSON.stringify(now)}\n`)
+  if (again && stdout.isTTY === true) stdout.write('\x1b[H\x1b[2J')
+  const style = styleFor(context, stdout)
+  const rows = now.backends.map(({ alias, state, era, revision, transport, pid, tools, resources, prompts, inFlight, restarts }) => [
+    alias,
+    state,
+    revision === undefined ? '-' : era === undefined ? revision : `${revision} ${era}`,
+    transport,
+    pid === undefined ? '-' : String(pid),
+    String(tools),
+    String(resources),
+    String(prompts),
+    String(inFlight),
+    String(restarts),
+  ])
+  const head = ['SERVER', 'STATE', 'PROTOCOL', 'TRANSPORT', 'PID', 'TOOLS', 'RESOURCES', 'PROMPTS', 'IN FLIGHT', 'RESTARTS']
+  stdout.write(`${paintStates(tableFor(stdout, head, rows, style.bold), now.backends, style)}\n`)
+  for (const { alias, lastFailure } of now.backends)
+    if (lastFailure) stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
+}
+
+/** Colours the state in each line after the columns were measured. */
+function paintStates(text: string, backends: readonly BackendStatus[], style: Style): string {
+  const [head, ...lines] = text.split('\n')
+  return [head, ...lines.map((line, index) => {
+    const state = backends[index]?.state
+    return state === undefined ? line : line.replace(` ${state} `, ` ${paintOf(state, style)(state)} `)
+  })].join('\n')
+}
+
+function paintOf(state: BackendState, style: Style): Paint {
+  if (state === 'healthy') return style.green
+  if (state === 'idle' || state === 'disabled') return style.dim
+  return state === 'starting' || state === 'installing' || state === 'degraded' ? style.yellow : style.red
+}
+
+const pause = (ms: number, cancellation: Cancellation): Promise<void> =>
+  new Promise(resolve => {
+    const stop = cancellation.subscribe(() => finish())
+    const timer = setTimeout(() => finish(), ms)
+    function finish(): void {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+  })

@@ -1,0 +1,27 @@
+/** What `run` says to a person who started it by hand: what is ready, how to try it, how a client would start it. */
+import { styleFor, type Context } from './command.ts'
+import type { Opened } from './house.ts'
+import { printable } from './io.ts'
+import { tableFor } from './table.ts'
+
+export async function welcome({ house, file }: Opened, context: Context): Promise<void> {
+  const { stderr, script } = context.io
+  const { bold, dim, green, yellow } = styleFor(context, stderr)
+  await house.gateway.warm()
+  const catalog = await house.gateway.catalog()
+  const { backends } = house.status()
+  const rows = backends.map(({ alias, state, tools, resources, prompts }) => [alias, state, ...[tools, resources, prompts].map(String)])
+  const first = catalog.tools[0]
+  const call = first ? `\n  mcp-proxy call ${printable(String(first['name']), stderr)} --config ${shown(file)}` : ''
+  const entry = { mcpServers: { hub: { command: script, args: ['run', '--config', file] } } }
+  const isReady = backends.every(({ state }) => state === 'healthy' || state === 'idle' || state === 'disabled')
+  stderr.write(
+    `\n${isReady ? green('ready') : yellow('partly ready')}: ${catalog.tools.length} tools of ${backends.length} servers, speaking MCP on stdin and stdout\n\n` +
+      `${tableFor(stderr, ['SERVER', 'STATE', 'TOOLS', 'RESOURCES', 'PROMPTS'], rows, bold)}\n\n` +
+      `Try it in another terminal:\n  mcp-proxy list --config ${shown(file)}${call}\n\n` +
+      `In a client’s config:\n  ${JSON.stringify(entry)}\n\n${dim('Ctrl-C stops it.')}\n`,
+  )
+}
+
+/** A path as it can be pasted into a shell. */
+const shown = (path: string): string => (/^[\w./@:~+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
