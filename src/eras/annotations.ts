@@ -82,10 +82,16 @@ export function readAnnotations(inputSchema: unknown): Annotations {
 export function withoutFaults(tool: JsonObject): JsonObject {
   const { faults } = readAnnotations(tool['inputSchema'])
   if (faults.length === 0) return tool
-  const inputSchema = structuredClone(tool['inputSchema'])
-  for (const { at } of faults) {
-    const schema = at.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown>)[key], inputSchema)
-    delete (schema as JsonObject)[annotationKey]
-  }
+  const inputSchema = faults.reduce((schema, { at }) => pruned(schema, at), tool['inputSchema'])
   return { ...tool, inputSchema }
+}
+
+/** A copy without the annotation at that place. */
+function pruned(schema: unknown, [key, ...rest]: readonly (string | number)[]): unknown {
+  if (key === undefined) {
+    const { [annotationKey]: _fault, ...kept } = schema as JsonObject
+    return kept
+  }
+  if (Array.isArray(schema)) return schema.with(key as number, pruned(schema[key as number], rest))
+  return { ...(schema as JsonObject), [key]: pruned((schema as JsonObject)[key], rest) }
 }
