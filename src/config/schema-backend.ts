@@ -37,8 +37,9 @@ const endpoint = {
   ...where,
   url: optional(ruled(isHttpUrl, 'an http:// or https:// URL'), 'Address of a remote server, instead of `command`.'),
   type: optional(choice('http', 'sse'), 'Transport of a remote server: Streamable HTTP or the older HTTP+SSE. Left out: detected.', {
-    // What clients write into the same key is taken too.
+    // Editors must not complain of what clients write into the same key; it is taken too.
     enum: ['http', 'sse', 'streamable-http', 'stdio'],
+    kind: '`http` `sse`',
   }),
   headers: optional(headers, 'Headers sent with every request to a remote server.'),
 }

@@ -53,7 +53,7 @@ export async function readSource(file: string): Promise<Source> {
     const { parseYaml, tooDeepAt } = await import('./yaml.ts')
     const deep = text.length > maxYamlBytes ? 0 : tooDeepAt(text)
     if (deep !== undefined) return broken('TOO_DEEP', `nested deeper than ${maxDepth} levels`, positionAt(text, deep))
-    const { value, findings, locate } = await parseYaml(text)
+    const { value, findings, locate } = parseYaml(text)
     return finish(file, text, value, findings, () => Promise.resolve(locate))
   }
 

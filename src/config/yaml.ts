@@ -1,7 +1,8 @@
 /**
- * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. The library is loaded
- * only when a YAML file is read. Knows nothing of what the values mean.
+ * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. Import this file only
+ * once a YAML file is to be read: the library is large. Knows nothing of what the values mean.
  */
+import * as yaml from 'yaml'
 import type { Document, Node as YamlNode, Pair, Scalar } from 'yaml'
 import { forbiddenKey, maxDepth } from './json.ts'
 import { fault, pathText, type Finding, type Path } from './problems.ts'
@@ -38,19 +39,20 @@ export function tooDeepAt(text: string): number | undefined {
   return undefined
 }
 
-export async function parseYaml(text: string): Promise<YamlReading> {
-  const yaml = await import('yaml')
+export function parseYaml(text: string): YamlReading {
   const findings: (Finding & { offset?: number })[] = []
   let document: Document.Parsed
   try {
     document = yaml.parseDocument(text, { prettyErrors: false, uniqueKeys: false, merge: false, version: '1.2', keepSourceTokens: false })
-  } catch {
+  } catch (error) {
+    // The stack was used up; anything else is not the file's fault.
+    if (!(error instanceof RangeError)) throw error
     return { value: undefined, findings: [{ ...fault('TOO_DEEP', [], 'the file is nested too deep to be read'), offset: 0 }], locate: () => 0 }
   }
   // Unknown tags and directives are only warnings there; a config has no use for either.
   for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))
     findings.push({ ...fault('SYNTAX', [], code === 'TAG_RESOLVE_FAILED' ? 'YAML tags are not supported' : firstLine(message)), offset: pos[0] })
-  const locate = locator(document, yaml)
+  const locate = locator(document)
   if (findings.length > 0) return { value: undefined, findings, locate }
 
   let values = 0
@@ -119,7 +121,7 @@ function mergeInto(target: Record<string, unknown>, from: unknown): void {
       for (const [key, value] of Object.entries(part)) if (!Object.hasOwn(target, key)) target[key] = value
 }
 
-function locator(document: Document.Parsed, yaml: typeof import('yaml')): YamlReading['locate'] {
+function locator(document: Document.Parsed): YamlReading['locate'] {
   const resolve = (node: unknown): unknown => (yaml.isAlias(node) ? node.resolve(document) : node)
   return (path, on) => {
     let node: unknown = document.contents

@@ -11,7 +11,7 @@ const waitMs = 5000
 
 /** Calls `make` under a lock beside the file and puts its text in the file's place, 0600; undefined = leave it. */
 export async function changeFile(file: string, make: () => string | undefined): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch(error => failed(dirname(file), 'made', error))
   const unlock = await lock(`${file}.lock`)
   try {
     const text = make()
@@ -35,8 +35,12 @@ async function replace(file: string, text: string): Promise<void> {
     await rename(temporary, file)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw new McpError('CREDENTIALS_INVALID', `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { cause: error })
+    failed(file, 'written', error)
   }
+}
+
+function failed(path: string, done: string, error: unknown): never {
+  throw new McpError('CREDENTIALS_INVALID', `${path} cannot be ${done} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { cause: error })
 }
 
 async function lock(path: string): Promise<() => Promise<void>> {
@@ -48,7 +52,7 @@ async function lock(path: string): Promise<() => Promise<void>> {
       return () => rm(path, { force: true })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EEXIST') throw new McpError('CREDENTIALS_INVALID', `${path} cannot be made (${code ?? 'unknown error'})`, { cause: error })
+      if (code !== 'EEXIST') failed(path, 'made', error)
       const since = await stat(path).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0)
       if (since > staleMs) await rm(path, { force: true })
       else if (performance.now() > until) throw new McpError('CREDENTIALS_INVALID', `another process holds ${path}`, { hint: 'try again; remove that file if nothing is running' })

@@ -1,0 +1,121 @@
+/**
+ * What `validate` looks at without starting anything: commands that are not there, secrets written out, file modes,
+ * packages without a version. Reads the disk, changes nothing.
+ */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { delimiter, isAbsolute, join } from 'node:path'
+import type { BackendConfig, CommandEndpoint, Endpoint } from './config.ts'
+import { hasReference, type Environment } from './expand.ts'
+import type { Loaded } from './load.ts'
+import { unpinned } from './packages.ts'
+import { fault, pathText, warning, type Finding, type Path, type Problem } from './problems.ts'
+import { isPlainValue, isTokenShaped, looksSecret } from './secrets.ts'
+import { isRaw } from './spellings.ts'
+
+/** Variables that make a program load other code; worth a look when somebody else wrote the block. */
+const loaders = new Set(['NODE_OPTIONS', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'DYLD_INSERT_LIBRARIES', 'DYLD_LIBRARY_PATH', 'PYTHONSTARTUP', 'PYTHONPATH', 'BASH_ENV', 'PERL5OPT', 'RUBYOPT', 'JAVA_TOOL_OPTIONS'])
+
+const runners = /^(?:npx|uvx|bunx|pipx|pnpx)$/
+
+/** Problems of a config that loads. `env` gives the PATH; default: this process's. */
+export async function offlineChecks(loaded: Loaded, { env = process.env }: { readonly env?: Environment } = {}): Promise<Problem[]> {
+  const findings: Finding[] = [...checkModes(loaded), ...checkSettings(loaded)]
+  for (const backend of loaded.config.backends) {
+    if (!backend.enabled) continue
+    const written = loaded.trail.backends.get(backend.alias)?.written ?? {}
+    findings.push(...literalSecrets(written, ['mcpServers', backend.alias], backend.alias))
+    const several = Array.isArray(written['instances'])
+    backend.endpoints.forEach((endpoint, index) => {
+      const at: Path = ['mcpServers', backend.alias, ...(several ? ['instances', index] : [])]
+      findings.push(...checkEndpoint(endpoint, at, backend, env))
+    })
+  }
+  return Promise.all(findings.map(loaded.trail.problem))
+}
+
+function* checkEndpoint(endpoint: Endpoint, at: Path, { alias }: BackendConfig, env: Environment): Generator<Finding> {
+  const own = { backend: alias }
+  if (endpoint.kind === 'url') {
+    const { protocol, hostname } = new URL(endpoint.url)
+    const local = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+    if (protocol === 'http:' && !local && Object.keys(endpoint.headers).some(looksSecret))
+      yield warning('INSECURE_URL', [...at, 'url'], `${pathText([...at, 'url'])}: headers with secrets go over plain http`, { ...own, hint: 'use https' })
+    if (endpoint.caFile !== undefined) yield* checkFile(endpoint.caFile, [...at, 'caFile'], alias)
+    return
+  }
+  yield* checkCommand(endpoint, at, alias, env)
+  for (const name of Object.keys(endpoint.env))
+    if (loaders.has(name)) yield warning('LOADER_VARIABLE', [...at, 'env', name], `${pathText([...at, 'env', name])} makes the program load other code`, { ...own, on: 'key' })
+}
+
+function* checkCommand({ command, args, cwd, env: own }: CommandEndpoint, at: Path, alias: string, env: Environment): Generator<Finding> {
+  const path = [...at, 'command']
+  const search = own['PATH'] ?? env['PATH'] ?? env['Path'] ?? ''
+  const reason = whyDead(command, search)
+  if (reason) yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${reason.message}`, { backend: alias, hint: reason.hint })
+  const name = command.replace(/^.*[/\\]/, '').replace(/\.(?:cmd|exe)$/i, '')
+  if (runners.test(name) && !args.some(arg => !arg.startsWith('-')))
+    yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${name} without a package has nothing to run`, { backend: alias, hint: `name the package in "args"` })
+  const loose = unpinned(name, args)
+  if (loose) yield warning('UNPINNED_PACKAGE', [...at, 'args'], `${pathText([...at, 'args'])}: ${loose.name} has no fixed version`, { backend: alias, hint: loose.hint })
+  if (!isFolder(cwd)) yield fault('MISSING_FILE', [...at, 'cwd'], `${pathText([...at, 'cwd'])}: there is no folder ${cwd}`, { backend: alias })
+}
+
+function whyDead(command: string, search: string): { message: string; hint: string | undefined } | undefined {
+  const extensions = process.platform === 'win32' ? ['', '.exe', '.cmd', '.bat', '.com'] : ['']
+  const runs = (file: string): boolean => extensions.some(extension => isExecutable(file + extension))
+  if (isAbsolute(command)) {
+    if (runs(command)) return undefined
+    return existsSync(command) ? { message: `${command} is not executable`, hint: `chmod +x '${command}'` } : { message: `there is no file ${command}`, hint: undefined }
+  }
+  const folders = search.split(delimiter).filter(Boolean)
+  if (folders.some(folder => runs(join(folder, command)))) return undefined
+  return { message: `the command ${command} is not on the PATH`, hint: `searched ${folders.length === 0 ? 'nowhere: PATH is empty' : folders.join(delimiter)}` }
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+function* checkFile(file: string, at: Path, backend?: string): Generator<Finding> {
+  if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) yield fault('MISSING_FILE', at, `${pathText(at)}: there is no file ${file}`, { backend })
+}
+
+function* checkSettings({ config: { listen } }: Loaded): Generator<Finding> {
+  const { http } = listen
+  if (http?.tokenFile !== undefined) yield* checkFile(http.tokenFile, ['listen', 'http', 'tokenFile'])
+  if (http?.tls) for (const key of ['cert', 'key'] as const) yield* checkFile(http.tls[key], ['listen', 'http', 'tls', key])
+}
+
+/** Who can write the config can run programs as its owner. */
+function* checkModes({ file, trail }: Loaded): Generator<Finding> {
+  if (process.platform === 'win32') return
+  const stat = statSync(file, { throwIfNoEntry: false })
+  if (!stat?.isFile()) return
+  const mode = (stat.mode & 0o777).toString(8).padStart(4, '0')
+  if (stat.mode & 0o002) yield warning('UNSAFE_MODE', [], `anybody can change ${file} (mode ${mode})`, { hint: `chmod o-w '${file}'` })
+  const secrets = [...trail.backends].flatMap(([alias, { written }]) => [...literalSecrets(written, ['mcpServers', alias], alias)])
+  if (stat.mode & 0o044 && secrets.length > 0) yield warning('UNSAFE_MODE', [], `${file} has secrets in it that others can read (mode ${mode})`, { hint: `chmod 600 '${file}'` })
+}
+
+function* literalSecrets(value: unknown, at: Path, backend: string): Generator<Finding> {
+  if (Array.isArray(value)) for (const [index, item] of value.entries()) yield* literalSecrets(item, [...at, index], backend)
+  else if (isRaw(value)) for (const [key, item] of Object.entries(value)) yield* literalSecrets(item, [...at, key], backend)
+  else if (typeof value === 'string' && !hasReference(value)) {
+    const [name, parent] = [at.at(-1), at.at(-2)]
+    const named = typeof name === 'string' && (parent === 'env' || parent === 'headers') && looksSecret(name) && !isPlainValue(value)
+    if (!named && !isTokenShaped(value)) return
+    const suggestion = `${backend}_${typeof name === 'string' ? name : 'secret'}`.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64)
+    yield warning('LITERAL_SECRET', at, `${pathText(at)}: a secret is written out here`, {
+      backend,
+      hint: `store it with "mcp-proxy credentials set ${suggestion}" and write \${cred:${suggestion}}`,
+    })
+  }
+}
