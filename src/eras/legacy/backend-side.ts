@@ -116,7 +116,8 @@ class LegacyConnection implements Connection, Desk {
     this.peer = link.peer
     // 2025-06-18 basic/transports: every request after the handshake names the revision.
     const { revision } = description
-    this.headers = revision !== undefined && revision >= '2025-06-18' ? { 'mcp-protocol-version': revision } : undefined
+    const named = link.channel.wantsHeaders && revision !== undefined && revision >= '2025-06-18'
+    this.headers = named ? { 'mcp-protocol-version': revision } : undefined
     this.interests = new Interests(this, description.capabilities, options.roots ? undefined : () => this.rootsChanged())
     this.asks = new ServerAsks(options, this, this.interests, this.ownership)
     this.tasks = RequiredTasks.of(this, this.ownership, description.capabilities)

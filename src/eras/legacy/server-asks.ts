@@ -91,8 +91,10 @@ export class ServerAsks {
   private redirect(incoming: Incoming, ask: Ask, from: OpenCall): void {
     const { id } = from.call.client
     const owner = ownerOf(this.room, undefined, undefined)
-    const same = owner.kind === 'call' ? owner.open.call.client.id === id : owner.kind === 'watcher' && owner.watcher.client.id === id
-    this.put(incoming, ask, same ? owner : earOf(this.room, id))
+    if (owner.kind === 'call' && owner.open.call.client.id === id) return this.put(incoming, ask, owner)
+    // Whoever cancelled the call does not want to be asked for it.
+    if (from.cancelled) return incoming.fail(new McpError('ASK_REFUSED', 'the call this belongs to was cancelled'))
+    this.put(incoming, ask, earOf(this.room, id))
   }
 
   private refuse(incoming: Incoming, { method }: Ask, reason: string): void {

@@ -161,12 +161,14 @@ describe('calls', () => {
     expect((await server.next('notifications/acme')).params).toEqual({ x: 1 })
   })
 
-  it('names the revision in the header of each request from 2025-06-18 on', async () => {
-    for (const [revision, headers] of [
-      ['2025-03-26', undefined],
-      ['2025-06-18', { 'mcp-protocol-version': '2025-06-18' }],
+  it('names the revision in the header of each request from 2025-06-18 on, where there are headers', async () => {
+    for (const [revision, wantsHeaders, headers] of [
+      ['2025-03-26', true, undefined],
+      ['2025-06-18', false, undefined],
+      ['2025-06-18', true, { 'mcp-protocol-version': '2025-06-18' }],
     ] as const) {
       const [ours, theirs] = memoryPair()
+      Object.assign(ours, { wantsHeaders })
       new Raw(theirs).on('initialize', () => ({ protocolVersion: revision, capabilities: {} }))
       const sent: unknown[] = []
       const send = ours.send.bind(ours)

@@ -8,7 +8,7 @@ import { openLegacyConnection } from '../../../../src/eras/legacy/backend-side.t
 import { openLegacyFront } from '../../../../src/eras/legacy/client-side.ts'
 import type { ConnectOptions, Front, Link, ServeOptions } from '../../../../src/eras/options.ts'
 import { Peer, type PeerHandlers } from '../../../../src/eras/peer.ts'
-import { memoryPair, type Channel, type Message, type RequestId } from '../../../../src/transports/channel.ts'
+import { memoryPair, type Channel, type Message, type Receiver, type RequestId } from '../../../../src/transports/channel.ts'
 
 type Reply = JsonObject | { error: { code: number; message: string; data?: unknown } } | undefined
 
@@ -126,6 +126,9 @@ export const connectOptions = (over: Partial<ConnectOptions> = {}): ConnectOptio
 /** A scripted server and our connection to it. */
 export async function connected(options: Partial<ConnectOptions> = {}, capabilities = everything, revision = '2025-11-25') {
   const [ours, theirs] = memoryPair()
+  let receiver: Receiver
+  const open = ours.open.bind(ours)
+  ours.open = given => open((receiver = given))
   const server = new Raw(theirs).on('initialize', () => ({
     protocolVersion: revision,
     capabilities,
@@ -134,7 +137,10 @@ export async function connected(options: Partial<ConnectOptions> = {}, capabilit
   }))
   const connection = await openLegacyConnection(link(ours), connectOptions(options))
   await server.next('notifications/initialized')
-  return { server, connection }
+  /** What the server says on the stream of our request `relatedTo`, as over HTTP. */
+  const onStream = (relatedTo: Message['id'], message: Omit<Message, 'jsonrpc'>): void =>
+    receiver.message({ jsonrpc: '2.0', ...message }, relatedTo as RequestId)
+  return { server, connection, onStream }
 }
 
 export class FakeWatcher implements Watcher {
