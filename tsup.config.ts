@@ -6,7 +6,7 @@ const { version } = JSON.parse(readFileSync(new URL('./package.json', import.met
 // Everything is bundled, so an install is one package. Lazy parts stay chunks of their own: the path to the first
 // stdio byte must not load them.
 export default defineConfig({
-  entry: { main: 'src/main.ts', reaper: 'src/transports/reaper.ts' },
+  entry: { main: 'src/main.ts' },
   format: 'esm',
   target: 'node20',
   platform: 'node',

@@ -1,0 +1,98 @@
+// A load over stdio: keeps `depth` requests in flight and counts what they cost the process at the other end.
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+const ticks = 100 // USER_HZ, which Linux fixes for what it shows in /proc
+
+/** CPU microseconds a process has used so far, from /proc/<pid>/stat: a count, not a share. */
+export function cpuMicros(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticks
+}
+
+export function rssBytes(pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+}
+
+/** Opens a process and its handshake. `era`: legacy | modern. */
+export async function open({ command, args, env, era = 'legacy' }) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', process.env.BENCH_VERBOSE ? 'inherit' : 'ignore'], env: { ...process.env, ...env } })
+  const pending = new Map()
+  let chunks = []
+  let next = 0
+  child.stdout.on('data', chunk => {
+    let from = 0
+    for (let at; (at = chunk.indexOf(10, from)) >= 0; from = at + 1) {
+      const line = chunks.length > 0 ? Buffer.concat([...chunks.splice(0), chunk.subarray(from, at)]) : chunk.subarray(from, at)
+      // Only the id is read: the load must cost less than what it measures.
+      const head = line.length > 4096 ? undefined : line.toString()
+      const id = head === undefined ? idOf(line) : JSON.parse(head).id
+      const entry = pending.get(id)
+      if (!entry) continue
+      pending.delete(id)
+      entry(line)
+    }
+    if (from < chunk.length) chunks.push(chunk.subarray(from))
+  })
+  const meta = era === 'modern' ? { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {}, 'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' } } } : {}
+  const request = (method, params = {}) =>
+    new Promise((resolve, reject) => {
+      const id = ++next
+      pending.set(id, line => resolve(line))
+      child.once('exit', () => reject(new Error(`${command} exited`)))
+      child.stdin.write(JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...meta, ...params } }) + '\n')
+    })
+  if (era === 'modern') await request('server/discover')
+  else {
+    await request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } })
+    child.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+  }
+
+  /** `calls` calls of `method` with `depth` in flight. Returns µs of CPU per call, calls per second, latencies in ms. */
+  async function load({ method, params, calls, depth }) {
+    const body = JSON.stringify({ ...meta, ...params })
+    const latencies = new Float64Array(calls)
+    const cpu = cpuMicros(child.pid)
+    const started = performance.now()
+    let sent = 0
+    let done = 0
+    await new Promise(resolve => {
+      let batch = ''
+      const send = () => {
+        if (sent >= calls) return
+        sent++
+        const id = ++next
+        const at = performance.now()
+        pending.set(id, () => {
+          latencies[done++] = performance.now() - at
+          if (done === calls) resolve()
+          send()
+          flush()
+        })
+        batch += `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${body}}\n`
+      }
+      let queued = false
+      const flush = () => {
+        if (queued) return
+        queued = true
+        queueMicrotask(() => {
+          queued = false
+          if (batch) child.stdin.write(batch)
+          batch = ''
+        })
+      }
+      for (let i = 0; i < depth; i++) send()
+      flush()
+    })
+    const ms = performance.now() - started
+    latencies.sort()
+    return { microsPerCall: (cpuMicros(child.pid) - cpu) / calls, perSecond: (calls / ms) * 1000, p50: latencies[calls >> 1], p99: latencies[Math.floor(calls * 0.99)] }
+  }
+  return { pid: child.pid, request, load, close: () => new Promise(resolve => (child.once('exit', resolve), child.stdin.end())) }
+}
+
+function idOf(line) {
+  const text = line.subarray(0, 64).toString()
+  const head = /"id":(\d+)/.exec(text) ?? /"id":(\d+)\}?\s*$/.exec(line.subarray(-64).toString())
+  return Number(head?.[1])
+}
