@@ -108,7 +108,8 @@ export function memoryPair(): [Channel, Channel] {
     }
     async close(): Promise<void> {
       this.end(undefined)
-      this.peer.end(new McpError('BACKEND_DIED', 'the peer closed the channel'))
+      // Behind what was sent before.
+      queueMicrotask(() => this.peer.end(new McpError('BACKEND_DIED', 'the peer closed the channel')))
     }
   }
   const [a, b] = [new End(), new End()]

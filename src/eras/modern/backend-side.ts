@@ -78,7 +78,8 @@ class ModernConnection implements Connection {
       capabilities: this.description.capabilities,
       log: options.log,
       listen: (notifications, extensions, cancellation, sent) => {
-        const client = { ...this.own, capabilities: { ...this.own.capabilities, extensions } }
+        const needed = Object.keys(extensions).length > 0 ? { extensions } : {}
+        const client = { ...this.own, capabilities: { ...this.own.capabilities, ...needed } }
         return this.send(listenMethod, this.envelopes.onto({ notifications }, client), { cancellation, sent })
       },
     })

@@ -1,0 +1,270 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Subscriptions } from '../../../../src/eras/modern/subscriptions.ts'
+import type { Cancellation } from '../../../../src/gateway/cancellation.ts'
+import type { Change, ClientProfile, Interest, JsonObject, ListKind } from '../../../../src/gateway/contract.ts'
+import { backendError, McpError } from '../../../../src/gateway/errors.ts'
+import { silent } from '../../../../src/gateway/log.ts'
+import { quiet, version } from './rig.ts'
+
+const everything = {
+  tools: { listChanged: true },
+  prompts: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
+  extensions: {},
+}
+const interest = (lists: ListKind[] = [], resources: string[] = [], extra?: JsonObject): Interest => ({
+  lists, resources, logLevel: undefined, roots: undefined, extra,
+})
+
+interface Stream {
+  id: number
+  filter: JsonObject
+  extensions: JsonObject
+  cancellation: Cancellation
+  end(error?: unknown): void
+}
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+afterEach(() => void vi.useRealTimers())
+
+function open(capabilities: JsonObject = everything, acknowledge: boolean | ((filter: JsonObject) => JsonObject) = true) {
+  const streams: Stream[] = []
+  const subscriptions: Subscriptions = new Subscriptions({
+    capabilities,
+    log: silent,
+    listen: (filter, extensions, cancellation, sent) =>
+      new Promise((resolve, reject) => {
+        const id = streams.length + 1
+        const end = (error?: unknown) => (error ? reject(error) : resolve(undefined))
+        streams.push({ id, filter, extensions, cancellation, end })
+        cancellation.subscribe(() => reject(new McpError('CANCELLED', 'cancelled')))
+        sent(id)
+        if (acknowledge !== false)
+          queueMicrotask(() =>
+            subscriptions.acknowledged(id, { notifications: acknowledge === true ? filter : acknowledge(filter) }))
+      }),
+  })
+  const watch = (wants: Interest, capabilities: JsonObject = {}) => {
+    const heard: Change[] = []
+    const client: ClientProfile = { id: 'c', principal: 'p', info: undefined, capabilities, revision: version, logLevel: undefined }
+    return { heard, ...subscriptions.watch({ client, interest: wants, change: change => void heard.push(change) }) }
+  }
+  return { streams, subscriptions, watch }
+}
+
+describe('one stream for all watchers', () => {
+  it('is opened when somebody wants something, and closed when nobody does', async () => {
+    const { streams, watch } = open()
+    const idle = watch(interest())
+    await idle.granted
+    expect(streams).toHaveLength(0)
+    await idle.update(interest(['tools']))
+    expect(streams).toMatchObject([{ filter: { toolsListChanged: true }, cancellation: { cancelled: false } }])
+    idle.close()
+    await quiet()
+    expect(streams).toMatchObject([{ cancellation: { cancelled: true } }])
+  })
+
+  it('joins those who come together', async () => {
+    const { streams, watch } = open()
+    const all = [watch(interest(['tools'])), watch(interest(['prompts'], ['a:1'])), watch(interest(['tools'], ['a:2']))]
+    await Promise.all(all.map(({ granted }) => granted))
+    expect(streams.map(({ filter }) => filter)).toEqual([
+      { toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: ['a:1', 'a:2'] },
+    ])
+  })
+
+  it('grows by a new stream, the old one kept until that is acknowledged', async () => {
+    const { streams, subscriptions, watch } = open(everything, false)
+    const first = watch(interest(['tools']))
+    await quiet()
+    subscriptions.acknowledged(1, { notifications: { toolsListChanged: true } })
+    await first.granted
+    const second = watch(interest(['prompts']))
+    await quiet()
+    expect(streams.map(({ filter, cancellation }) => [filter, cancellation.cancelled])).toEqual([
+      [{ toolsListChanged: true }, false],
+      [{ toolsListChanged: true, promptsListChanged: true }, false],
+    ])
+    subscriptions.notified(1, 'notifications/tools/list_changed', undefined)
+    expect(first.heard).toEqual([{ kind: 'list', list: 'tools' }])
+    subscriptions.acknowledged(2, { notifications: { toolsListChanged: true, promptsListChanged: true } })
+    expect(await second.granted).toMatchObject({ lists: ['prompts'] })
+    expect(streams.map(({ cancellation }) => cancellation.cancelled)).toEqual([true, false])
+    expect(subscriptions.notified(1, 'notifications/tools/list_changed', undefined)).toBe(false)
+  })
+
+  it('shrinks after a while', async () => {
+    const { streams, watch } = open()
+    const [stays, goes] = [watch(interest(['tools'], ['a:1'])), watch(interest([], ['a:2']))]
+    await Promise.all([stays.granted, goes.granted])
+    goes.close()
+    await quiet()
+    expect(streams).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(5000)
+    await quiet()
+    expect(streams.map(({ filter, cancellation }) => [filter, cancellation.cancelled])).toEqual([
+      [{ toolsListChanged: true, resourceSubscriptions: ['a:1', 'a:2'] }, true],
+      [{ toolsListChanged: true, resourceSubscriptions: ['a:1'] }, false],
+    ])
+  })
+
+  it('asks for nothing the server does not offer', async () => {
+    const { streams, watch } = open({ tools: {}, resources: { subscribe: true } })
+    const granted = await watch(interest(['tools', 'resources'], ['a:1'], { taskIds: ['t'] })).granted
+    expect(streams.map(({ filter }) => filter)).toEqual([{ resourceSubscriptions: ['a:1'] }])
+    expect(granted).toMatchObject({ lists: [], resources: ['a:1'] })
+  })
+
+  it('declares the extensions of the clients behind it', async () => {
+    const { streams, watch } = open()
+    const one = watch(interest([], [], { taskIds: ['t1'] }), { extensions: { 'io.modelcontextprotocol/tasks': {} } })
+    const two = watch(interest([], [], { taskIds: ['t2'] }), { extensions: { 'acme/x': { y: 1 } } })
+    expect(await one.granted).toMatchObject({ extra: { taskIds: ['t1'] } })
+    await two.granted
+    expect(streams).toMatchObject([
+      { filter: { taskIds: ['t1', 't2'] }, extensions: { 'io.modelcontextprotocol/tasks': {}, 'acme/x': { y: 1 } } },
+    ])
+  })
+})
+
+describe('what is granted', () => {
+  it('is what the server acknowledges', async () => {
+    const { watch } = open(everything, () => ({ resourceSubscriptions: ['a:1'] }))
+    const granted = await watch(interest(['tools'], ['a:1', 'a:2'])).granted
+    expect(granted).toMatchObject({ lists: [], resources: ['a:1'] })
+    expect([...granted.refused.keys()]).toEqual(['a:2'])
+  })
+
+  it('is nothing where the server knows no such request, and it is not asked again', async () => {
+    const { streams, watch } = open(everything, false)
+    const one = watch(interest(['tools'], ['a:1']))
+    await quiet()
+    const refusal = backendError({ code: -32601, message: 'what?' })
+    streams[0]?.end(refusal)
+    expect((await one.granted).refused.get('a:1')).toBe(refusal)
+    await watch(interest(['prompts'])).granted
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(streams).toHaveLength(1)
+  })
+
+  it('is nothing where the server never answers', async () => {
+    const { watch } = open(everything, false)
+    const one = watch(interest(['tools'], ['a:1']))
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(await one.granted).toMatchObject({ lists: [], resources: [] })
+  })
+
+  it('is told also when the connection ends first', async () => {
+    const { subscriptions, watch } = open(everything, false)
+    const one = watch(interest(['tools']))
+    await quiet()
+    subscriptions.close()
+    expect(await one.granted).toMatchObject({ lists: [] })
+    expect(await watch(interest(['tools'])).granted).toMatchObject({ lists: [] })
+  })
+})
+
+describe('a change', () => {
+  it('reaches those who want it', async () => {
+    const { subscriptions, watch } = open()
+    const tools = watch(interest(['tools']))
+    const folder = watch(interest([], ['file:///d']))
+    await folder.granted
+    subscriptions.notified(1, 'notifications/tools/list_changed', undefined)
+    subscriptions.notified(1, 'notifications/prompts/list_changed', {})
+    subscriptions.notified(1, 'notifications/resources/updated', { uri: 'file:///d/x', vendor: 1 })
+    subscriptions.notified(1, 'notifications/resources/updated', { uri: 'file:///other' })
+    expect(tools.heard).toEqual([{ kind: 'list', list: 'tools' }])
+    expect(folder.heard).toEqual([{ kind: 'resource', params: { uri: 'file:///d/x', vendor: 1 } }])
+  })
+
+  it('of an extension reaches all, of a task those who named it', async () => {
+    const { subscriptions, watch } = open()
+    const plain = watch(interest(['tools']))
+    const task = watch(interest([], [], { taskIds: ['t1'] }))
+    await task.granted
+    subscriptions.notified(undefined, 'notifications/acme', { a: 1 })
+    subscriptions.notified(1, 'notifications/tasks', { taskId: 't1' })
+    subscriptions.notified(1, 'notifications/tasks', { taskId: 't2' })
+    const acme = { kind: 'other', method: 'notifications/acme', params: { a: 1 } }
+    expect(plain.heard).toEqual([acme])
+    expect(task.heard).toEqual([acme, { kind: 'other', method: 'notifications/tasks', params: { taskId: 't1' } }])
+  })
+
+  it('without a mark is taken too; with a foreign one it is not', async () => {
+    const { subscriptions, watch } = open()
+    const tools = watch(interest(['tools']))
+    await tools.granted
+    expect(subscriptions.notified(undefined, 'notifications/tools/list_changed', undefined)).toBe(true)
+    expect(subscriptions.notified('1', 'notifications/tools/list_changed', undefined)).toBe(false)
+    expect(tools.heard).toHaveLength(1)
+  })
+})
+
+describe('a lost stream', () => {
+  it.each([
+    ['in good order', (stream: Stream) => stream.end()],
+    ['by an error', (stream: Stream) => stream.end(backendError({ code: -32603, message: 'x' }))],
+    ['by notification', (stream: Stream, subscriptions: Subscriptions) => subscriptions.ended(stream.id)],
+  ])('%s is opened again, and what may have been missed is announced', async (_title, end) => {
+    const { streams, subscriptions, watch } = open()
+    const one = watch(interest(['tools', 'prompts'], ['a:1']))
+    await one.granted
+    end(streams[0] as Stream, subscriptions)
+    await quiet()
+    expect(streams).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1000)
+    await quiet()
+    expect(streams).toHaveLength(2)
+    expect(one.heard).toEqual([
+      { kind: 'list', list: 'tools' },
+      { kind: 'list', list: 'prompts' },
+      { kind: 'resource', params: { uri: 'a:1' } },
+    ])
+  })
+
+  it('is tried ever more seldom while it fails', async () => {
+    const { streams, watch } = open(everything, false)
+    watch(interest(['tools']))
+    await quiet()
+    const moments: number[] = []
+    for (let attempt = 0; attempt < 9; attempt++) {
+      streams.at(-1)?.end(backendError({ code: -32603, message: 'x' }))
+      await quiet()
+      const before = streams.length
+      let waited = 0
+      for (; streams.length === before && waited < 120_000; waited += 100) await vi.advanceTimersByTimeAsync(100)
+      moments.push(waited)
+    }
+    expect(moments[0]).toBeLessThanOrEqual(1100)
+    expect(moments[0]).toBeGreaterThanOrEqual(500)
+    expect(moments.at(-1)).toBeGreaterThanOrEqual(30_000)
+    expect(moments.at(-1)).toBeLessThanOrEqual(60_100)
+  })
+
+  it('of growth leaves the one that works', async () => {
+    const { streams, subscriptions, watch } = open(everything, false)
+    const one = watch(interest(['tools']))
+    await quiet()
+    subscriptions.acknowledged(1, { notifications: { toolsListChanged: true } })
+    await one.granted
+    const two = watch(interest(['tools', 'prompts']))
+    await quiet()
+    streams[1]?.end(backendError({ code: -32603, message: 'too many' }))
+    expect(await two.granted).toMatchObject({ lists: ['tools'] })
+    subscriptions.notified(1, 'notifications/tools/list_changed', undefined)
+    expect(two.heard).toHaveLength(1)
+    expect(streams[0]?.cancellation.cancelled).toBe(false)
+  })
+
+  it('is not opened again once the connection has ended', async () => {
+    const { streams, subscriptions, watch } = open()
+    const one = watch(interest(['tools']))
+    await one.granted
+    subscriptions.close()
+    streams[0]?.end()
+    await vi.advanceTimersByTimeAsync(120_000)
+    expect(streams).toHaveLength(1)
+  })
+})
