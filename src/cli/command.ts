@@ -46,14 +46,14 @@ interface Entry {
 
 export const commands: readonly Entry[] = [
   { name: 'run', summary: 'serve all configured servers as one, over stdio', load: () => import('./run.ts') },
-  { name: 'list', summary: 'list the tools, resources, templates and prompts of all servers', load: () => import('./list.ts') },
+  { name: 'list', summary: 'list tools, resources, templates and prompts', load: () => import('./list.ts') },
   { name: 'call', summary: 'call a tool', load: () => import('./call.ts') },
   { name: 'read', summary: 'read a resource', load: () => import('./read.ts') },
   { name: 'prompt', summary: 'get a prompt', load: () => import('./prompt.ts') },
   { name: 'validate', summary: 'check a config file', load: () => import('./validate.ts') },
   { name: 'status', summary: 'show the state of every server', load: () => import('./status.ts') },
   { name: 'credentials', summary: 'keep secrets out of config files', load: () => import('./credentials.ts') },
-  { name: 'config', summary: 'show where the config is, what it means, or its schema', load: () => import('./config.ts') },
+  { name: 'config', summary: 'show the config file, its values, or its schema', load: () => import('./config.ts') },
   { name: 'version', summary: 'show the version and how it was installed', load: () => import('./version.ts') },
 ]
 

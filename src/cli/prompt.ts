@@ -2,6 +2,7 @@
 import { readArguments, withPairs } from './arguments.ts'
 import type { Context, Define } from './command.ts'
 import { promptText } from './content.ts'
+import { findItem } from './find.ts'
 import { withHouse, type Opened } from './house.ts'
 import { printable } from './io.ts'
 import { exitCodes } from './report.ts'
@@ -30,6 +31,7 @@ export const define: Define = (command, start) => {
 export async function prompt(options: PromptOptions, { house }: Opened, { io, globals }: Context, terminal: Terminal): Promise<number> {
   // Prompt arguments are strings in every revision: no schema is needed.
   const args = withPairs(await readArguments(options.input, io.stdin), options.pairs, undefined)
+  await findItem(house, 'prompt', options.name)
   const result = await callFromTerminal(house, { method: 'prompts/get', params: { name: options.name, arguments: args } }, terminal)
   io.stdout.write(`${globals.json ? JSON.stringify(result) : printable(promptText(result), io.stdout)}\n`)
   return exitCodes.done
