@@ -11,20 +11,28 @@ export interface Limits {
   readonly max: number
 }
 
+export interface Expired {
+  readonly flight: Flight
+  /** Its silence was too long; else it used up its whole time. */
+  readonly silent: boolean
+}
+
 /** A timer this late means the process itself stood still (sleep, SIGSTOP): answers may lie unread in our pipes. */
 const stallMs = 1000
+/** So long those answers have, once we run again, to be read. */
+const wakeMs = 500
 const longestTimerMs = 2 ** 31 - 1
 
 export class Deadlines {
   private readonly flights = new Set<Flight>()
   private readonly callMs: number
   private readonly maxMs: number
-  private readonly expired: (flight: Flight, silent: boolean) => void
+  private readonly expired: (flights: readonly Expired[]) => void
   private timer: NodeJS.Timeout | undefined
   private armedFor = Infinity
 
-  /** `expired`: tells whether the call went `silent` or used up its whole time. It must forget the flight. */
-  constructor(limits: Limits, expired: (flight: Flight, silent: boolean) => void) {
+  /** `expired` must have forgotten the flights when it returns. */
+  constructor(limits: Limits, expired: (flights: readonly Expired[]) => void) {
     this.callMs = limits.call > 0 ? limits.call : Infinity
     this.maxMs = limits.max > 0 ? limits.max : Infinity
     this.expired = expired
@@ -41,6 +49,10 @@ export class Deadlines {
     this.flights.delete(flight)
   }
 
+  has(flight: Flight): boolean {
+    return this.flights.has(flight)
+  }
+
   /** Everything on the way or waiting. */
   all(): Iterable<Flight> {
     return this.flights
@@ -53,7 +65,7 @@ export class Deadlines {
 
   private dueAt(flight: Flight): number {
     const end = flight.arrivedAt + this.maxMs
-    return flight.activeAt === 0 ? end : Math.min(end, flight.activeAt + this.callMs)
+    return flight.carrier ? Math.min(end, flight.activeAt + this.callMs) : end
   }
 
   private arm(at: number): void {
@@ -68,18 +80,19 @@ export class Deadlines {
     const now = performance.now()
     const late = now - this.armedFor
     this.armedFor = Infinity
+    const over: Expired[] = []
     let next = Infinity
-    for (const flight of [...this.flights]) {
-      if (!this.flights.has(flight)) continue
+    for (const flight of this.flights) {
       if (late > stallMs) {
-        flight.arrivedAt += late
-        if (flight.activeAt > 0) flight.activeAt += late
+        flight.arrivedAt += late + wakeMs
+        flight.activeAt += late + wakeMs
       }
       const due = this.dueAt(flight)
-      if (due <= now) this.expired(flight, flight.activeAt > 0 && due < flight.arrivedAt + this.maxMs)
+      if (due <= now) over.push({ flight, silent: due < flight.arrivedAt + this.maxMs })
       else next = Math.min(next, due)
     }
-    // Settling a flight may have handed over others, which armed the timer for themselves.
+    if (over.length > 0) this.expired(over)
+    // Settling them may have handed over others, which armed the timer for themselves.
     if (next < this.armedFor) this.arm(next)
   }
 }

@@ -17,7 +17,7 @@ export class Flight implements Cancellation {
   readonly call: Call
   /** Monotonic milliseconds. */
   arrivedAt: number
-  /** When it was handed over or last heard of; 0 = it waits. */
+  /** When it was handed over or last heard of; means nothing while it waits. */
   activeAt = 0
   /** Whom it was handed to: from then on it may have taken effect. */
   carrier: object | undefined

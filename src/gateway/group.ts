@@ -114,7 +114,8 @@ export class Group {
         moved: () => this.review(),
         left: gone => {
           this.ears.delete(gone)
-          this.review()
+          // One client's own server goes with the client; until that is certain, it stays.
+          if (!this.client) this.review()
           if (this.ears.size === 0) this.options.host.deserted(this)
         },
       },

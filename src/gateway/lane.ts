@@ -5,12 +5,12 @@
  */
 import { Breaker } from './breaker.ts'
 import type { Connection, Outcome } from './contract.ts'
-import { Deadlines } from './deadlines.ts'
-import { McpError, type ErrorCode } from './errors.ts'
+import { Deadlines, type Expired } from './deadlines.ts'
+import { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
 import type { MemberPolicy } from './policy.ts'
 import { FairQueue } from './queue.ts'
-import { busy, closing, died, named, timedOut, unavailable } from './refusals.ts'
+import { busy, closing, died, named, timedOut, unavailable, verdictOn } from './refusals.ts'
 
 export interface LaneOptions {
   readonly alias: string
@@ -27,10 +27,6 @@ export interface LaneOptions {
   /** The server wants somebody to sign in; undefined = it answers again. */
   readonly signIn: (error: McpError | undefined) => void
 }
-
-/** What says that a call failed on the way, not at the server. */
-const transportFailures: ReadonlySet<ErrorCode> = new Set(['BACKEND_DIED', 'BACKEND_TIMEOUT', 'BACKEND_HTTP'])
-const undecided: ReadonlySet<ErrorCode> = new Set(['CANCELLED', 'SHUTTING_DOWN', 'CLIENT_GONE', 'BACKEND_NEEDS_AUTH'])
 
 export class Lane {
   /** Calls handed over and not yet answered. */
@@ -57,7 +53,7 @@ export class Lane {
     this.options = options
     this.concurrency = options.policy.limits.concurrency
     this.breaker = new Breaker(options.policy.breaker, options.random)
-    this.deadlines = new Deadlines(options.policy.timeouts, (flight, silent) => this.expire(flight, silent))
+    this.deadlines = new Deadlines(options.policy.timeouts, over => this.expire(over))
   }
 
   /** Calls here, on the way or waiting. */
@@ -181,8 +177,9 @@ export class Lane {
     if (flight.settled) return
     this.free(flight)
     const error = named(this.options.alias, thrown)
-    if (transportFailures.has(error.code)) this.strike(flight, error)
-    else if (!undecided.has(error.code)) this.answered(flight)
+    const verdict = verdictOn(error)
+    if (verdict === 'failed') this.strike(flight, error)
+    else if (verdict === 'answered') this.answered(flight)
     else if (flight.probe) this.breaker.released()
     if (error.code === 'BACKEND_NEEDS_AUTH') {
       this.unauthorized = true
@@ -219,7 +216,6 @@ export class Lane {
     flight.retried = true
     flight.carrier = undefined
     flight.probe = false
-    flight.activeAt = 0
     setImmediate(() => {
       if (flight.settled) return
       if (flight.cancelled) return flight.fail(new McpError('CANCELLED', flight.reason ?? 'cancelled'))
@@ -256,19 +252,23 @@ export class Lane {
     for (const waiting of this.queue.drain()) this.turnAway(waiting, refusal)
   }
 
-  private expire(flight: Flight, silent: boolean): void {
+  private expire(over: readonly Expired[]): void {
     const { alias, policy } = this.options
-    const error = silent
-      ? timedOut(alias, 'did not answer', policy.timeouts.call)
-      : timedOut(alias, flight.carrier ? 'did not finish' : 'had no place for this call', policy.timeouts.max)
-    if (this.queue.remove(flight.call.client.id, flight)) {
-      this.leave(flight)
-      return flight.fail(error)
+    for (const { flight, silent } of over) {
+      const error = silent
+        ? timedOut(alias, 'did not answer', policy.timeouts.call)
+        : timedOut(alias, flight.carrier ? 'did not finish' : 'had no place for this call', policy.timeouts.max)
+      if (this.queue.remove(flight.call.client.id, flight)) {
+        this.leave(flight)
+        flight.fail(error)
+      } else if (this.deadlines.has(flight)) {
+        this.free(flight)
+        flight.expire(error)
+        this.strike(flight, error)
+      }
     }
-    this.free(flight)
-    flight.expire(error)
-    this.strike(flight, error)
-    if (this.queue.size > 0) this.pump()
+    // Not between them: what hangs should open the breaker before it is given the next ones.
+    this.pump()
   }
 
   /** A connection that ended without failing its calls must not take them with it. */

@@ -241,8 +241,14 @@ export class Life {
     this.connection = undefined
     this.pulse?.stop()
     this.pulse = undefined
-    const closed = connection?.close().catch(() => {})
-    this.leaving = Promise.race([closed, new Promise<void>(resolve => setTimeout(resolve, closeLimitMs).unref())])
+    this.leaving = new Promise(resolve => {
+      const limit = setTimeout(resolve, closeLimitMs)
+      const done = () => {
+        clearTimeout(limit)
+        resolve()
+      }
+      connection?.close().then(done, done)
+    })
   }
 
   private judge(): void {

@@ -1,5 +1,8 @@
-/** The failures a member reports on its own account. Each names the alias, and says when to come back where it knows. */
-import { McpError, toMcpError } from './errors.ts'
+/**
+ * The failures a member reports on its own account: each names the alias, and says when to come back where it knows.
+ * And what a failure says about the server.
+ */
+import { McpError, toMcpError, type ErrorCode } from './errors.ts'
 
 /** Makes sure an error says whose it is; a server's own error and a client's cancellation stay as they came. */
 export function named(alias: string, thrown: unknown): McpError {
@@ -30,3 +33,12 @@ export const timedOut = (alias: string, what: string, ms: number): McpError =>
   new McpError('BACKEND_TIMEOUT', `${alias} ${what} within ${seconds(ms)}`, { backend: alias })
 
 export const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`)
+
+const onTheWay: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['BACKEND_DIED', 'BACKEND_TIMEOUT', 'BACKEND_HTTP'])
+const ofOurs: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'SHUTTING_DOWN', 'CLIENT_GONE', 'BACKEND_NEEDS_AUTH'])
+
+/** Whether a call `failed` on the way, was `answered` (if only with an error), or shows neither. */
+export function verdictOn({ code }: McpError): 'failed' | 'answered' | 'neither' {
+  if (onTheWay.has(code)) return 'failed'
+  return ofOurs.has(code) ? 'neither' : 'answered'
+}
