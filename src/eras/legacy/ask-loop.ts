@@ -93,7 +93,8 @@ class Round {
       return await this.put(ask)
     } catch (error) {
       if (ask.live?.withdrawn.cancelled) return undefined
-      if (ask.live) return void ask.live.refuse(this.stop.cancelled ? new McpError('ASK_REFUSED', 'the call was given up') : error)
+      const reason = this.stop.cancelled ? new McpError('ASK_REFUSED', 'the call was given up') : error
+      if (ask.live) return void ask.live.refuse(reason)
       if (this.stop.cancelled) return undefined
       // An elicitation can be answered with a refusal; for the others no shape of one exists.
       if (ask.method === elicitation) return { action: 'cancel' }

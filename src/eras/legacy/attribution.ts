@@ -22,7 +22,8 @@ export type Owner =
 export function ownerOf(room: Room, relatedTo: RequestId | undefined, task: TaskOwner | undefined): Owner {
   if (task?.open) return { kind: 'call', open: task.open, exact: true }
   const named = relatedTo === undefined ? undefined : room.calls.get(relatedTo)
-  if (named) return isInteractive(named.first.method) ? { kind: 'call', open: named, exact: true } : earOf(room, named.call.client.id)
+  if (named && isInteractive(named.first.method)) return { kind: 'call', open: named, exact: true }
+  if (named) return earOf(room, named.call.client.id)
   if (task) return earOf(room, task.clientId)
   const clients = new Set<string>()
   let best: OpenCall | undefined
@@ -46,8 +47,8 @@ function onlyEar(room: Room): Owner {
   let only: Watcher | undefined
   for (const watcher of room.watchers) {
     if (!watcher.ask) continue
-    if (only && only.client.id !== watcher.client.id) return { kind: 'nobody', reason: 'no call is open and several clients listen' }
     only ??= watcher
+    if (only.client.id !== watcher.client.id) return { kind: 'nobody', reason: 'no call is open and several clients listen' }
   }
   return only ? { kind: 'watcher', watcher: only } : { kind: 'nobody', reason: 'no call is open and no client listens' }
 }
@@ -81,7 +82,7 @@ export function readersOf(
     clients.add(open.call.client.id)
     principals.add(open.call.client.principal)
   }
-  return {
-    may: client => clients.size === 0 || (clients.size === 1 ? clients.has(client.id) : principals.size === 1 && principals.has(client.principal)),
-  }
+  if (clients.size === 0) return { may: () => true }
+  if (clients.size === 1) return { may: client => clients.has(client.id) }
+  return { may: client => principals.size === 1 && principals.has(client.principal) }
 }

@@ -3,7 +3,9 @@
  * in between goes to the parts that know whose it is. A conversation with memory: it dies with its channel.
  */
 import { CancelSource } from '../../gateway/cancellation.ts'
-import type { Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher } from '../../gateway/contract.ts'
+import type {
+  Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
+} from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
 import type { Message, RequestId } from '../../transports/channel.ts'
 import { isObject } from '../asks.ts'
@@ -60,10 +62,10 @@ async function initialize({ peer, channel }: Link, options: ConnectOptions): Pro
   try {
     const { result } = await peer.request('initialize', params, { cancellation: limit, silentCancel: true })
     const revision = result['protocolVersion']
-    if (!isRevision(revision))
-      throw new McpError('BACKEND_PROTOCOL', `${name} answered initialize with protocol version ${JSON.stringify(revision)}, which we do not speak`, {
-        backend: name,
-      })
+    if (!isRevision(revision)) {
+      const told = String(JSON.stringify(revision)).slice(0, 40)
+      throw new McpError('BACKEND_PROTOCOL', `${name} speaks protocol version ${told}, which we do not`, { backend: name })
+    }
     const { capabilities, serverInfo, instructions } = result
     return {
       info: isObject(serverInfo) ? serverInfo : undefined,
@@ -74,8 +76,8 @@ async function initialize({ peer, channel }: Link, options: ConnectOptions): Pro
     }
   } catch (error) {
     if (!limit.cancelled) throw error
-    const hint = channel.lastWords?.()
-    throw new McpError('BACKEND_TIMEOUT', `${name} did not answer initialize within ${timeouts.start} ms`, { backend: name, hint })
+    const text = `${name} did not answer initialize within ${timeouts.start} ms`
+    throw new McpError('BACKEND_TIMEOUT', text, { backend: name, hint: channel.lastWords?.() })
   } finally {
     clearTimeout(timer)
   }
@@ -211,8 +213,10 @@ class LegacyConnection implements Connection, Desk {
     const { method, params, client } = open.first
     if (method === 'tools/list') this.tasks?.learn(params, result)
     const { task } = result
-    if (params['task'] !== undefined && isObject(task) && typeof task['taskId'] === 'string')
-      this.ownership.addTask({ taskId: task['taskId'], clientId: client.id, open: undefined, token: open.id, progress: open.progress })
+    if (params['task'] !== undefined && isObject(task) && typeof task['taskId'] === 'string') {
+      const { id: token, progress } = open
+      this.ownership.addTask({ taskId: task['taskId'], clientId: client.id, open: undefined, token, progress })
+    }
     open.finish(extra ? { kind: 'complete', result, extra } : { kind: 'complete', result })
   }
 

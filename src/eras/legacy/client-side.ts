@@ -46,7 +46,7 @@ class LegacyFront implements Front {
         return this.perform(incoming, () => listening.unsubscribe(uriOf(incoming.params)))
       case 'server/discover':
       case 'subscriptions/listen':
-        return incoming.fail(new McpError('METHOD_NOT_FOUND', `method not found: ${method} (this connection was opened by initialize)`))
+        return incoming.fail(new McpError('METHOD_NOT_FOUND', `method not found: ${method} (the connection was initialized)`))
       default:
         return this.relay(incoming, listening)
     }

@@ -66,7 +66,7 @@ export class Interests {
       this.subscriptions.release(uri, ear)
     }
     await Promise.all(interest.resources.map(uri => this.hold(uri, ear, refused)))
-    const lists = interest.lists.filter(list => isObject(this.capabilities[list]) && this.capabilities[list]['listChanged'] === true)
+    const lists = interest.lists.filter(list => declares(this.capabilities[list], 'listChanged'))
     return { lists, resources: interest.resources.filter(uri => !refused.has(uri)), refused }
   }
 
@@ -79,8 +79,7 @@ export class Interests {
   }
 
   private async hold(uri: string, ear: Ear, refused: Map<string, Error>): Promise<void> {
-    const declared = this.capabilities['resources']
-    if (!isObject(declared) || declared['subscribe'] !== true)
+    if (!declares(this.capabilities['resources'], 'subscribe'))
       return void refused.set(uri, new McpError('METHOD_NOT_FOUND', 'the server takes no resource subscriptions'))
     ear.held.add(uri)
     const refusal = await this.subscriptions.hold(uri, ear)
@@ -115,6 +114,8 @@ export class Interests {
     this.rootsChanged()
   }
 }
+
+const declares = (capability: unknown, part: string): boolean => isObject(capability) && capability[part] === true
 
 /** One listener. */
 class Ear implements Watch, Watcher {

@@ -3,7 +3,9 @@
  * `resources/subscribe` and its roots, and turned into notifications. One per `initialize`.
  */
 import type { Cancellation } from '../../gateway/cancellation.ts'
-import type { Ask, Change, ClientProfile, Granted, Interest, JsonObject, LogLevel, Watch, Watcher } from '../../gateway/contract.ts'
+import type {
+  Ask, Change, ClientProfile, Granted, Interest, JsonObject, LogLevel, Watch, Watcher,
+} from '../../gateway/contract.ts'
 import { isObject, roots } from '../asks.ts'
 import { askClient, type Asker } from './ask-loop.ts'
 import { lists, passes } from './wire.ts'

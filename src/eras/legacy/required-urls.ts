@@ -25,7 +25,10 @@ export function asksOfRefusal(call: Call, error: unknown, ownership: Ownership):
   for (const [index, { elicitationId, ...params }] of elicitations.entries()) {
     const ask: Ask = { method: elicitation, params: { ...params, mode: 'url' } }
     if (!canAsk(call.client.capabilities, ask))
-      throw new McpError('ASK_UNSUPPORTED', 'the server needs a person to open a URL, and the client cannot ask for that', { cause: error })
+      throw new McpError('ASK_UNSUPPORTED', 'the server needs a person to open a URL, and the client cannot ask for that', {
+        requires: { elicitation: { url: {} } },
+        cause: error,
+      })
     requests[typeof elicitationId === 'string' ? elicitationId : `url-${index + 1}`] = ask
   }
   return { kind: 'inputRequired', requests }

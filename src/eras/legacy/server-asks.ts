@@ -43,7 +43,8 @@ export class ServerAsks {
 
   private put(incoming: Incoming, ask: Ask, owner: Owner): void {
     const exact = owner.kind === 'call' && owner.exact
-    if (ask.method === roots && !exact && clientsOf(this.room).size !== 1) return incoming.respond({ roots: this.interests.roots() })
+    const isJoined = ask.method === roots && !exact && clientsOf(this.room).size !== 1
+    if (isJoined) return incoming.respond({ roots: this.interests.roots() })
     switch (owner.kind) {
       case 'call':
         return this.askCall(incoming, ask, owner)
@@ -71,7 +72,8 @@ export class ServerAsks {
   private askWatcher(incoming: Incoming, ask: Ask, watcher: Watcher): void {
     if (!this.isPossible(incoming, ask, watcher.client)) return
     this.noteElicitation(ask, watcher.client)
-    const live = { withdrawn: incoming.cancellation, refuse: (error: unknown) => incoming.fail(error), progress: progressTo(incoming) }
+    const { cancellation: withdrawn } = incoming
+    const live = { withdrawn, refuse: (error: unknown) => incoming.fail(error), progress: progressTo(incoming) }
     watcher.ask!({ ...ask, from: this.options.name, live }, incoming.cancellation).then(
       result => incoming.respond(result),
       error => incoming.fail(error),
@@ -136,7 +138,7 @@ function fitFor(client: ClientProfile, ask: Ask): Ask {
 
 function unsupported({ method, params }: Ask, missing: 'method' | 'mode'): McpError {
   const mode = method === elicitation ? `${String(params?.['mode'] ?? 'form')} mode` : 'tools'
-  const message = missing === 'method' ? `the client does not support ${method}` : `the client does not support ${method} with ${mode}`
+  const message = `the client does not support ${method}${missing === 'mode' ? ` with ${mode}` : ''}`
   const code = missing === 'method' ? rpcCodes.methodNotFound : rpcCodes.invalidParams
   return new McpError('ASK_UNSUPPORTED', message, { rpc: { code, message, data: { code: 'ASK_UNSUPPORTED' } } })
 }

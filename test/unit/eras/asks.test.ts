@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { canAsk, labelled, missingFor } from '../../../src/eras/asks.ts'
+import { askKind, canAsk, labelled, missingFor } from '../../../src/eras/asks.ts'
 
 const form = { method: 'elicitation/create', params: { message: 'name?', requestedSchema: { type: 'object' } } }
 const url = { method: 'elicitation/create', params: { mode: 'url', message: 'open', url: 'https://x.test/' } }
@@ -46,4 +46,14 @@ describe('naming who asks', () => {
     const odd = { method: 'elicitation/create', params: { message: 7 } }
     expect(labelled(odd, 'files')).toBe(odd)
   })
+})
+
+it('tells the kinds of asks apart for those who know no era', () => {
+  expect([form, url, sample, listRoots, { method: 'acme/ask', params: {} }].map(askKind)).toEqual([
+    'form',
+    'url',
+    'sampling',
+    'roots',
+    'other',
+  ])
 })

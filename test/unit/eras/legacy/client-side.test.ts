@@ -16,7 +16,8 @@ describe('initialize', () => {
     [undefined, '2025-11-25'],
   ])('a client that wants %s gets %s', async (wanted, given) => {
     const { client } = served()
-    const { result } = await client.ask('initialize', { ...(wanted ? { protocolVersion: wanted } : {}), capabilities: {}, clientInfo: info })
+    const version = wanted ? { protocolVersion: wanted } : {}
+    const { result } = await client.ask('initialize', { ...version, capabilities: {}, clientInfo: info })
     expect(result?.['protocolVersion']).toBe(given)
   })
 
@@ -36,7 +37,8 @@ describe('initialize', () => {
       serverInfo: { name: 'mcp-proxy', version: '9', title: 'Proxy' },
       instructions: 'two servers',
     })
-    const { result: old } = await served().client.ask('initialize', { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: info })
+    const oldest = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: info }
+    const { result: old } = await served().client.ask('initialize', oldest)
     expect(Object.keys(old?.['capabilities'] as object)).toEqual(['tools', 'resources', 'logging', 'prompts'])
   })
 
@@ -96,14 +98,16 @@ describe('calls', () => {
       freshness: { ttlMs: 5, scope: 'public' },
       extra: { beside: true },
     })
-    client.channel.send({ jsonrpc: '2.0', id: 'x', method: 'tools/call', params: { name: 'a', _meta: { traceparent: '0' } }, vendor: 7 })
+    const params = { name: 'a', _meta: { traceparent: '0' } }
+    client.channel.send({ jsonrpc: '2.0', id: 'x', method: 'tools/call', params, vendor: 7 })
     await quiet(5)
     expect(gateway.calls[0]).toMatchObject({
       method: 'tools/call',
       params: { name: 'a', _meta: { traceparent: '0' } },
       extra: { vendor: 7 },
     })
-    expect(client.got.at(-1)).toEqual({ jsonrpc: '2.0', id: 'x', result: { content: [{ type: 'future' }], vendor: 1 }, beside: true })
+    const result = { content: [{ type: 'future' }], vendor: 1 }
+    expect(client.got.at(-1)).toEqual({ jsonrpc: '2.0', id: 'x', result, beside: true })
   })
 
   it.each([
@@ -174,7 +178,10 @@ describe('calls', () => {
 
   it('survive a handler that throws at once', async () => {
     const gateway = new FakeGateway()
-    const { client } = await opened(undefined, undefined, Object.assign(gateway, { handle: () => { throw new McpError('SHUTTING_DOWN', 'bye') } }))
+    const handle = () => {
+      throw new McpError('SHUTTING_DOWN', 'bye')
+    }
+    const { client } = await opened(undefined, undefined, Object.assign(gateway, { handle }))
     expect((await client.ask('tools/list')).error).toMatchObject({ message: 'bye' })
   })
 
@@ -212,7 +219,8 @@ describe('log level', () => {
 describe('listening', () => {
   it('starts when the client is initialized and ends with it', async () => {
     const { client, gateway, peer } = await opened()
-    expect(gateway.interests[0]).toEqual({ lists: ['tools', 'prompts', 'resources'], resources: [], logLevel: undefined, roots: undefined })
+    const lists = ['tools', 'prompts', 'resources']
+    expect(gateway.interests[0]).toEqual({ lists, resources: [], logLevel: undefined, roots: undefined })
     await client.channel.close()
     await quiet(2)
     expect(gateway.watchClosed).toBe(1)
@@ -224,7 +232,8 @@ describe('listening', () => {
     for (const uri of ['file:///a', 'file:///b']) expect((await client.ask('resources/subscribe', { uri })).result).toEqual({})
     expect((await client.ask('resources/unsubscribe', { uri: 'file:///a' })).result).toEqual({})
     expect((await client.ask('resources/unsubscribe', { uri: 'file:///never' })).result).toEqual({})
-    expect(gateway.interests.map(({ resources }) => resources)).toEqual([[], ['file:///a'], ['file:///a', 'file:///b'], ['file:///b']])
+    const [a, b] = ['file:///a', 'file:///b']
+    expect(gateway.interests.map(({ resources }) => resources)).toEqual([[], [a], [a, b], [b]])
   })
 
   it('passes the refusal of a URI on to the request that wanted it', async () => {

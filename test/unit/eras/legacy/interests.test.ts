@@ -146,7 +146,8 @@ describe('changes', () => {
 })
 
 describe('log level', () => {
-  const levels = (server: { all(method: string): Message[] }) => server.all('logging/setLevel').map(({ params }) => params?.['level'])
+  const levels = (server: { all(method: string): Message[] }) =>
+    server.all('logging/setLevel').map(({ params }) => params?.['level'])
 
   it('is the most verbose anybody wants, sent when it changes', async () => {
     const { server, connection } = await connected()
@@ -248,7 +249,8 @@ describe('log messages', () => {
     await connection.watch(picky).granted
     for (const level of ['info', 'warning', 'alert', 'odd']) server.say('notifications/message', { level, data: level })
     await quiet(2)
-    expect(picky.heard.map(change => (change.kind === 'log' ? change.params['level'] : change.kind))).toEqual(['warning', 'alert', 'odd'])
+    const heard = picky.heard.map(change => (change.kind === 'log' ? change.params['level'] : change.kind))
+    expect(heard).toEqual(['warning', 'alert', 'odd'])
   })
 })
 

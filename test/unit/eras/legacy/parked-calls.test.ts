@@ -67,9 +67,8 @@ describe('a server that asks in the middle of a call', () => {
       'roots/list',
     ])
     const [first, second, third] = round.keys as [string, string, string]
-    const partly = connection.handle(
-      toolCall('greet', { inputResponses: { [first]: accepted('x'), [third]: { roots: [] }, stray: {} }, requestState: round.requestState }),
-    )
+    const some = { [first]: accepted('x'), [third]: { roots: [] }, stray: {} }
+    const partly = connection.handle(toolCall('greet', { inputResponses: some, requestState: round.requestState }))
     expect((await replies[0])?.result).toEqual(accepted('x'))
     expect((await replies[2])?.result).toEqual({ roots: [] })
     const again = asked(await partly)

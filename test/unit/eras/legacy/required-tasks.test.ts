@@ -14,7 +14,9 @@ const task = (status: string, over: JsonObject = {}) => ({ taskId: 't1', status,
 async function tasking(...states: string[]) {
   const setting = await connected({}, capabilities)
   setting.server
-    .on('tools/list', ({ params }) => (params?.['cursor'] ? { tools: tools.slice(1) } : { tools: tools.slice(0, 1), nextCursor: 'x' }))
+    .on('tools/list', ({ params }) =>
+      params?.['cursor'] ? { tools: tools.slice(1) } : { tools: tools.slice(0, 1), nextCursor: 'x' },
+    )
     .on('tools/call', ({ params }) => (params?.['task'] ? { task: task('working') } : { content: ['plain'] }))
     .on('tasks/get', () => task(states.shift() ?? 'completed'))
     .on('tasks/result', () => ({ content: ['done'] }))

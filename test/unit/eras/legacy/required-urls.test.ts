@@ -66,7 +66,10 @@ describe('a call refused until a URL was opened', () => {
   it('says what is missing to a client that cannot ask', async () => {
     const { connection } = await refusing()
     const client = modernClient({ capabilities: { elicitation: {} } })
-    await expect(connection.handle(toolCall('a', { client }))).rejects.toMatchObject({ code: 'ASK_UNSUPPORTED' })
+    await expect(connection.handle(toolCall('a', { client }))).rejects.toMatchObject({
+      code: 'ASK_UNSUPPORTED',
+      details: { requires: { elicitation: { url: {} } } },
+    })
   })
 
   it.each([undefined, {}, { elicitations: 'x' }, { elicitations: [] }])('is an error like any other with data %o', async data => {

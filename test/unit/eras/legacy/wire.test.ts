@@ -7,7 +7,8 @@ import { legacyClient, modernClient } from './kit.ts'
 describe('capabilities', () => {
   it('always promise list changes, and only what the revision has', () => {
     const capabilities = { completions: {}, tasks: {}, extensions: { 'x/y': {} }, resources: { subscribe: true, vendor: 1 } }
-    const lists = { tools: { listChanged: true }, prompts: { listChanged: true }, resources: { subscribe: true, vendor: 1, listChanged: true } }
+    const resources = { subscribe: true, vendor: 1, listChanged: true }
+    const lists = { tools: { listChanged: true }, prompts: { listChanged: true }, resources }
     const { extensions } = capabilities
     expect(revisions.map(revision => capabilitiesFor(revision, capabilities))).toEqual([
       { extensions, ...lists },
@@ -68,7 +69,7 @@ describe('results', () => {
     for (const [method, result] of results) expect(fitResult(method, result as never, revision)).toBe(result)
   })
 
-  it.each([[[1, 2]], ['text'], [7], [null], [false]])('tell the structured value %j as text, since only objects can be carried', structuredContent => {
+  it.each([[[1, 2]], ['text'], [7], [null], [false]])('tell the structured value %j as text', structuredContent => {
     expect(fitResult('tools/call', { structuredContent, content: [audio] }, '2025-11-25')).toEqual({
       content: [audio, { type: 'text', text: JSON.stringify(structuredContent) }],
     })
@@ -97,7 +98,8 @@ describe('results', () => {
 describe('errors', () => {
   it('of a missing resource have the number of their own', () => {
     const newer = backendError({ code: -32602, message: 'not found', data: { uri: 'file:///a' }, vendor: 1 })
-    expect(fitError('resources/read', {}, newer).toRpc()).toEqual({ code: -32002, message: 'not found', data: { uri: 'file:///a' }, vendor: 1 })
+    const data = { uri: 'file:///a' }
+    expect(fitError('resources/read', {}, newer).toRpc()).toEqual({ code: -32002, message: 'not found', data, vendor: 1 })
     expect(fitError('resources/read', { uri: 'x:y' }, new McpError('UNKNOWN_NAME', 'unknown resource')).toRpc()).toEqual({
       code: -32002,
       message: 'unknown resource',
