@@ -7,6 +7,7 @@ import type {
   Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
 } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
+import { SlotMap } from '../../gateway/slot-map.ts'
 import type { Message, RequestId } from '../../transports/channel.ts'
 import { isObject } from '../asks.ts'
 import type { ConnectOptions, Link, OpenConnection } from '../options.ts'
@@ -98,7 +99,7 @@ function capabilitiesFor({ client, roots }: ConnectOptions): JsonObject {
 class LegacyConnection implements Connection, Desk {
   readonly name: string
   readonly peer: Peer
-  readonly calls = new Map<RequestId, OpenCall>()
+  readonly calls = new SlotMap<RequestId, OpenCall>()
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly closed: Promise<Error | undefined>
   private readonly link: Link

@@ -4,6 +4,7 @@
  */
 import type { Cancellation } from '../../gateway/cancellation.ts'
 import type { Call, JsonObject, Outcome } from '../../gateway/contract.ts'
+import type { SlotMap } from '../../gateway/slot-map.ts'
 import type { RequestId } from '../../transports/channel.ts'
 import type { Answer, Peer } from '../peer.ts'
 import type { Parking } from './parked-calls.ts'
@@ -12,7 +13,7 @@ import { holdsOpen, passes } from './wire.ts'
 /** The calls a connection has open, in the order they began, by the id of the request that carries each. */
 export interface Desk {
   readonly peer: Peer
-  readonly calls: Map<RequestId, OpenCall>
+  readonly calls: SlotMap<RequestId, OpenCall>
   /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>> | undefined
 }

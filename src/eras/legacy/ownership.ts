@@ -7,7 +7,7 @@ import { isObject } from '../asks.ts'
 import type { OpenCall } from './open-call.ts'
 
 const limit = 1024
-const relatedTask = 'io.modelcontextprotocol/related-task'
+export const relatedTask = 'io.modelcontextprotocol/related-task'
 const terminal: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled'])
 
 export interface TaskOwner {

@@ -6,7 +6,7 @@ import type { Call, JsonObject } from '../../gateway/contract.ts'
 import { isObject } from '../asks.ts'
 import type { Answer } from '../peer.ts'
 import type { Desk, OpenCall } from './open-call.ts'
-import { isTerminal, type Ownership } from './ownership.ts'
+import { isTerminal, relatedTask, type Ownership } from './ownership.ts'
 import { pause } from './pause.ts'
 import { holdsOpen } from './wire.ts'
 
@@ -60,7 +60,7 @@ export class RequiredTasks {
     this.ownership.addTask({ taskId, clientId: open.first.client.id, open, token: open.id, progress: open.progress })
     try {
       await this.wait(open, taskId, task)
-      return await open.follow('tasks/result', { taskId })
+      return unrelated(await open.follow('tasks/result', { taskId }))
     } catch (error) {
       if (open.cancelled && this.canCancel)
         this.desk.peer.request('tasks/cancel', { taskId }, { headers: open.headers }).catch(() => {})
@@ -92,4 +92,12 @@ export class RequiredTasks {
     }
     return this.names!.has(name)
   }
+}
+
+/** The client knows of no task, so its result must not speak of one. */
+function unrelated(answer: Answer): Answer {
+  const { _meta, ...result } = answer.result
+  if (!isObject(_meta) || _meta[relatedTask] === undefined) return answer
+  const { [relatedTask]: _, ...meta } = _meta
+  return { ...answer, result: Object.keys(meta).length > 0 ? { ...result, _meta: meta } : result }
 }

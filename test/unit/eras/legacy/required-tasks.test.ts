@@ -51,6 +51,15 @@ describe('a tool that runs only as a task', () => {
     expect(server.all('tools/call').map(({ params }) => params?.['task'])).toEqual([{}, undefined])
   })
 
+  it('returns a result that does not speak of the task', async () => {
+    const { server, connection } = await tasking('completed')
+    const related = { 'io.modelcontextprotocol/related-task': { taskId: 't1' } }
+    server.on('tasks/result', () => ({ content: [], _meta: { ...related, vendor: 1 } }))
+    expect(await connection.handle(toolCall('slow'))).toMatchObject({ result: { content: [], _meta: { vendor: 1 } } })
+    server.on('tasks/result', () => ({ content: [], _meta: related }))
+    expect(await connection.handle(toolCall('slow'))).toEqual({ kind: 'complete', result: { content: [] } })
+  })
+
   it.each([
     ['of its own revision', toolCall('slow', { client: legacyClient() })],
     ['that brings a task', callOf('tools/call', { name: 'slow', task: { ttl: 1 } })],
