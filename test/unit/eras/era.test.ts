@@ -361,5 +361,63 @@ describe('connecting to a server', () => {
   })
 })
 
+describe('a gateway behind a gateway', () => {
+  async function nested() {
+    const inner = new FakeGateway()
+    const [near, far] = memoryPair()
+    serve(far, serveOptions(inner, { sealKey: Buffer.alloc(32, 1) }))
+    const backend = await connect({
+      name: 'inner',
+      dial: async () => near,
+      log: silent,
+      self: { name: 'mcp-proxy', version: '0' },
+      timeouts: { probe: 100, start: 1000 },
+      asks: { rounds: 3, waitMs: 1000, parked: 4 },
+    })
+    const [ours, theirs] = memoryPair()
+    serve(ours, serveOptions(backend, { sealKey: Buffer.alloc(32, 2) }))
+    return { inner, client: new Wire(theirs) }
+  }
+
+  it('is just another server: demands for input cross both, each with its own seal', async () => {
+    const { inner, client } = await nested()
+    inner.answer = call =>
+      call.inputResponses
+        ? { kind: 'complete', result: { content: [], answers: call.inputResponses, state: call.requestState } }
+        : { kind: 'inputRequired', requests: { who: { method: 'elicitation/create', params: { message: 'Name?' } } }, requestState: 's', from: 'x' }
+    const params = { name: 'a', arguments: { n: 1 }, _meta: meta({ elicitation: {} }) }
+    const { result } = await client.ask('tools/call', params)
+    const inputResponses = { who: { action: 'accept', content: { n: 'Ann' } } }
+    const done = await client.ask('tools/call', { ...params, inputResponses, requestState: result?.['requestState'] })
+    expect(done.result).toEqual({ resultType: 'complete', content: [], answers: inputResponses, state: 's' })
+    expect(inner.calls[1]?.client).toMatchObject({ info: { name: 'tester' }, capabilities: { elicitation: {} } })
+    const { error } = await client.ask('tools/call', { ...params, _meta: meta() })
+    expect(error).toEqual({ code: -32021, message: expect.any(String), data: { requiredCapabilities: { elicitation: { form: {} } } } })
+  })
+
+  it('carries progress, log lines, cancellation and changes', async () => {
+    const { inner, client } = await nested()
+    inner.description = { ...inner.description, capabilities: { tools: {} } }
+    inner.answer = call => {
+      call.progress?.({ progress: 1 })
+      call.log?.({ level: 'error', data: 'x' })
+      return new Promise((_, reject) => call.cancellation.subscribe(why => reject(new McpError('CANCELLED', why ?? ''))))
+    }
+    client.send({ id: 1, method: 'tools/call', params: { name: 'a', _meta: meta({}, { progressToken: 'p', [key.logLevel]: 'info' }) } })
+    await quiet()
+    expect(client.received).toEqual([
+      { jsonrpc: '2.0', method: 'notifications/progress', params: { progress: 1, progressToken: 'p' } },
+      { jsonrpc: '2.0', method: 'notifications/message', params: { level: 'error', data: 'x' } },
+    ])
+    client.send({ method: 'notifications/cancelled', params: { requestId: 1, reason: 'enough' } })
+    await quiet()
+    expect(inner.calls[0]?.cancellation).toMatchObject({ cancelled: true, reason: 'enough' })
+    client.send({ id: 2, method: 'subscriptions/listen', params: { notifications: { toolsListChanged: true }, _meta: meta() } })
+    await client.next(({ method }) => method === 'notifications/subscriptions/acknowledged')
+    for (const ear of inner.ears) ear.tell({ kind: 'list', list: 'tools' })
+    expect((await client.next(({ method }) => method === 'notifications/tools/list_changed')).params).toEqual({ _meta: { [key.subscription]: 2 } })
+  })
+})
+
 const profile: ClientProfile = { id: 'c', principal: 'p', info: undefined, capabilities: {}, revision: version, logLevel: undefined }
 const callOf = (method: string): Call => ({ method, params: {}, client: profile, cancellation: never })
