@@ -7,6 +7,7 @@ import type { Cancellation } from '../gateway/cancellation.ts'
 import { CancelSource } from '../gateway/cancellation.ts'
 import type { JsonObject } from '../gateway/contract.ts'
 import { backendError, McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
+import { SlotMap } from '../gateway/slot-map.ts'
 import type { Channel, Message, MessagePart, RequestId, SendOptions } from '../transports/channel.ts'
 
 export interface RequestOptions {
@@ -64,8 +65,8 @@ export interface Answer {
 export class Peer {
   private readonly channel: Channel
   private readonly handlers: PeerHandlers
-  private readonly pending = new Map<RequestId, Pending>()
-  private readonly incoming = new Map<RequestId, CancelSource>()
+  private readonly pending = new SlotMap<RequestId, Pending>()
+  private readonly incoming = new SlotMap<RequestId, CancelSource>()
   private nextId = 0
   private gone: McpError | undefined
 
@@ -139,7 +140,7 @@ export class Peer {
 
   /** Cancels what the peer still has open with us and answers it with `error`. */
   refuseAll(error: McpError): void {
-    for (const [id, source] of [...this.incoming]) {
+    for (const [id, source] of this.incoming) {
       this.settle(id, source, undefined, error.toRpc())
       source.cancel(error.message)
     }
@@ -229,13 +230,13 @@ export class Peer {
   private closed(reason: McpError | undefined): void {
     if (this.gone) return
     this.gone = reason ?? new McpError('SHUTTING_DOWN', 'the connection was closed')
-    const open = [...this.pending.values()]
+    const open = this.pending.values()
     this.pending.clear()
     for (const entry of open) {
       entry.unsubscribe?.()
       entry.reject(this.gone)
     }
-    const served = [...this.incoming.values()]
+    const served = this.incoming.values()
     this.incoming.clear()
     for (const source of served) source.cancel('the connection is gone')
     this.handlers.closed(reason)

@@ -15,16 +15,19 @@ const nothing = () => {}
 export class CancelSource implements Cancellation {
   cancelled = false
   reason: string | undefined
-  private listeners: Set<(reason: string | undefined) => void> | undefined
+  private listeners: ((reason: string | undefined) => void)[] | undefined
 
   subscribe(listener: (reason: string | undefined) => void): () => void {
     if (this.cancelled) {
       listener(this.reason)
       return nothing
     }
-    const listeners = (this.listeners ??= new Set())
-    listeners.add(listener)
-    return () => void listeners.delete(listener)
+    const listeners = (this.listeners ??= [])
+    listeners.push(listener)
+    return () => {
+      const at = listeners.indexOf(listener)
+      if (at >= 0) listeners.splice(at, 1)
+    }
   }
 
   cancel(reason?: string): void {
@@ -33,7 +36,7 @@ export class CancelSource implements Cancellation {
     this.reason = reason
     const listeners = this.listeners
     this.listeners = undefined
-    for (const listener of listeners ?? []) listener(reason)
+    for (const listener of [...(listeners ?? [])]) listener(reason)
   }
 }
 

@@ -24,7 +24,8 @@ const wakeMs = 500
 const longestTimerMs = 2 ** 31 - 1
 
 export class Deadlines {
-  private readonly flights = new Set<Flight>()
+  /** Each flight knows its place: a Set of what churns like this costs more than the calls (see SlotMap). */
+  private readonly flights: Flight[] = []
   private readonly callMs: number
   private readonly maxMs: number
   private readonly expired: (flights: readonly Expired[]) => void
@@ -40,17 +41,23 @@ export class Deadlines {
 
   /** Watches a flight from its arrival; called again when it is handed over. */
   watch(flight: Flight): void {
-    this.flights.add(flight)
+    if (flight.place < 0) flight.place = this.flights.push(flight) - 1
     const due = this.dueAt(flight)
     if (due < this.armedFor) this.arm(due)
   }
 
   forget(flight: Flight): void {
-    this.flights.delete(flight)
+    const { place } = flight
+    if (place < 0) return
+    flight.place = -1
+    const last = this.flights.pop() as Flight
+    if (last === flight) return
+    this.flights[place] = last
+    last.place = place
   }
 
   has(flight: Flight): boolean {
-    return this.flights.has(flight)
+    return flight.place >= 0
   }
 
   /** Everything on the way or waiting. */
@@ -60,7 +67,8 @@ export class Deadlines {
 
   close(): void {
     clearTimeout(this.timer)
-    this.flights.clear()
+    for (const flight of this.flights) flight.place = -1
+    this.flights.length = 0
   }
 
   private dueAt(flight: Flight): number {

@@ -22,6 +22,8 @@ export class Flight implements Cancellation {
   /** Whom it was handed to: from then on it may have taken effect. */
   carrier: object | undefined
   settled = false
+  /** Where its deadlines keep it; -1 = nowhere. */
+  place = -1
   /** The breaker's one probe. */
   probe = false
   /** Has had its one second try. */

@@ -2,13 +2,14 @@
  * Whose a message of a legacy server is. Pure: looks at open calls and watchers, and never guesses between two clients.
  */
 import type { ClientProfile, Watcher } from '../../gateway/contract.ts'
+import type { SlotMap } from '../../gateway/slot-map.ts'
 import type { RequestId } from '../../transports/channel.ts'
 import type { OpenCall } from './open-call.ts'
 import type { TaskOwner } from './ownership.ts'
 import { isInteractive } from './wire.ts'
 
 export interface Room {
-  readonly calls: ReadonlyMap<RequestId, OpenCall>
+  readonly calls: SlotMap<RequestId, OpenCall>
   readonly watchers: Iterable<Watcher>
 }
 
