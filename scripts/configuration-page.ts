@@ -146,7 +146,8 @@ environment variable of the same name, and that over a default.
 
 Everything wrong with a file is reported at once, with file, line and column. A text that does not parse, a key twice, a value
 of the wrong kind, or an unknown key that is probably a misspelt one stops everything (exit code 2). Other unknown keys are
-warnings; \`$schema\` and \`x-…\` are free. Bounds: 8 MiB of JSON or 1 MiB of YAML, 64 levels, UTF-8.
+warnings; \`$schema\` and \`x-…\` are free. Bounds: 8 MiB of JSON or 256 KiB of YAML, 64
+levels, 20,000 values, 1,000 servers, UTF-8.
 
 Variables beginning with \`MCP_PROXY_\` that are no setting are reported as well. With a meaning of their own: \`MCP_PROXY_CONFIG\`,
 \`MCP_PROXY_HOME\`, \`MCP_PROXY_TOKEN\`, \`MCP_PROXY_NO_DAEMON\`, \`MCP_PROXY_PROFILE\`, \`MCP_PROXY_CLIENT\`, \`MCP_PROXY_DEBUG\`, and

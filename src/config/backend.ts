@@ -107,7 +107,11 @@ function checkWays(known: Raw, at: Path, alias: string, findings: Finding[]): vo
     if (!isRaw(entry)) return
     const [command, url] = [Object.hasOwn(entry, 'command'), Object.hasOwn(entry, 'url')]
     if (command && url) complain('CONFLICT', [...path, 'url'], 'a server has either "command" or "url", not both', 'remove one of them')
-    else if (!command && !url) complain('MISSING_KEY', path, 'needs "command" or "url"')
+    else if (!command && !url) {
+      // A misspelt key has been reported, and is the likelier mistake.
+      const misspelt = findings.some(({ code, severity, at }) => code === 'UNKNOWN_KEY' && severity === 'error' && at.length === path.length + 1 && isBelow(at, path))
+      if (!misspelt) complain('MISSING_KEY', path, 'needs "command" or "url"')
+    }
     else if (command && Object.hasOwn(entry, 'type')) complain('CONFLICT', [...path, 'type'], 'only a server with "url" has this type', 'remove it')
     for (const key of url && !command ? ['args', 'cwd', 'envFile'] : command && !url ? ['headers', 'caFile'] : [])
       if (Object.hasOwn(entry, key))
@@ -119,6 +123,8 @@ function checkWays(known: Raw, at: Path, alias: string, findings: Finding[]): vo
   const instances = known['instances']
   if (Array.isArray(instances)) instances.forEach((entry, index) => check(entry, [...at, 'instances', index]))
 }
+
+const isBelow = (at: Path, path: Path): boolean => path.every((step, index) => at[index] === step)
 
 const transportOf = (known: Raw): BackendConfig['transport'] => {
   const instances: unknown = known['instances']

@@ -57,9 +57,9 @@ export function issueFindings(issues: readonly z.core.$ZodIssue[], raw: unknown,
     const at = [...base, ...path]
     const given = valueAt(raw, path)
     const wanted = expected(issue)
-    const wrongType = issue.code === 'invalid_type' || (typeof given === 'object' && given !== null)
+    const wrongType = issue.code === 'invalid_type' || (issue.code === 'custom' && typeof given === 'object' && given !== null)
     const key = issue.code === 'invalid_key'
-    return fault(wrongType ? 'WRONG_TYPE' : 'BAD_VALUE', at, `${pathText(at)}: expected ${wanted}, got ${key ? 'this key' : describe(given, path)}`, {
+    return fault(given === undefined ? 'MISSING_KEY' : wrongType ? 'WRONG_TYPE' : 'BAD_VALUE', at, `${pathText(at)}: expected ${wanted}, got ${key ? 'this key' : describe(given, path)}`, {
       on: key ? 'key' : 'value',
       hint: nearChoice(issue, given),
       backend,
@@ -98,7 +98,7 @@ const typeWords: Readonly<Record<string, string>> = {
 function describe(value: unknown, path: Path): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
-  if (Array.isArray(value)) return 'a list'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'an object'
   if (typeof value !== 'string') return String(value)
   if (path.some(step => step === 'env' || step === 'headers') || value.length > 40) return 'a text'

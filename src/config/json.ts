@@ -8,14 +8,18 @@ import { fault, pathText, type Finding, type Path } from './problems.ts'
 /** Deeper than any config, shallow enough for every recursive walk. */
 export const maxDepth = 64
 
+/** More than any config has; what follows may take time for each. */
+export const maxValues = 20_000
+
 /** The one key that must never become a property: assigning it changes the object's prototype. */
 export const forbiddenKey = '__proto__'
 
 interface Survey {
   /** Nothing but JSON, no key twice in an object: JSON.parse says all there is to say. */
   readonly plain: boolean
-  /** Offset of the bracket that goes too deep. */
+  /** Offset of the bracket that goes too deep, or of the value that is one too many. */
   readonly tooDeepAt?: number
+  readonly tooManyAt?: number
 }
 
 const quote = 34
@@ -44,6 +48,7 @@ function commentEnd(text: string, start: number): number {
 export function survey(text: string): Survey {
   const open: Set<string>[] = []
   let plain = true
+  let values = 0
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case quote: {
@@ -62,6 +67,10 @@ export function survey(text: string): Survey {
       case 123: // {
       case 91: // [
         if (open.push(new Set()) > maxDepth) return { plain: false, tooDeepAt: at }
+        if (++values > maxValues) return { plain: false, tooManyAt: at }
+        break
+      case 44: // ,
+        if (++values > maxValues) return { plain: false, tooManyAt: at }
         break
       case 125: // }
       case 93: // ]
@@ -79,10 +88,10 @@ export function survey(text: string): Survey {
 
 export interface JsonReading {
   readonly value: unknown
-  readonly findings: readonly (Finding & { offset?: number })[]
+  readonly findings: readonly Finding[]
 }
 
-/** Parses a text whose `survey` was not too deep. Syntax findings come with an `offset` and no path. */
+/** Parses a text whose `survey` found it within bounds. */
 export async function parseJson(text: string, { plain }: Survey): Promise<JsonReading> {
   if (plain)
     try {
@@ -95,14 +104,14 @@ export async function parseJson(text: string, { plain }: Survey): Promise<JsonRe
   const tree = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: false })
   const findings = firstPerLine(text, errors).map(({ error, offset, length }) => {
     const message = syntaxText(printParseErrorCode(error), text.slice(offset, offset + length))
-    return { ...fault('SYNTAX', [], message), offset }
+    return fault('SYNTAX', [], message, { offset })
   })
   if (!tree) return { value: undefined, findings: [emptyFile] }
   if (findings.length > 0) return { value: undefined, findings }
   return valueOf(tree)
 }
 
-const emptyFile = { ...fault('SYNTAX', [], 'the file is empty', { hint: 'begin with {"mcpServers": {}}' }), offset: 0 }
+const emptyFile = fault('SYNTAX', [], 'the file is empty', { hint: 'begin with {"mcpServers": {}}', offset: 0 })
 
 /** After one mistake the rest of a line is mostly echo. */
 function firstPerLine(text: string, errors: readonly ParseError[]): ParseError[] {
@@ -136,12 +145,13 @@ const syntaxTexts: Readonly<Record<string, string>> = {
 
 function syntaxText(name: string, found: string): string {
   const words = syntaxTexts[name] ?? 'malformed JSON'
+  if (found.startsWith("'")) return 'keys and texts stand in double quotes'
   // What stands in quotes may be a secret; a bare word is not.
   return /^[A-Za-z_]{1,20}$/.test(found) ? `${words}, found ${found}` : words
 }
 
 function valueOf(tree: Node): JsonReading {
-  const findings: (Finding & { offset?: number })[] = []
+  const findings: Finding[] = []
   const walk = (node: Node, path: Path): unknown => {
     if (node.type === 'array') return (node.children ?? []).map((child, index) => walk(child, [...path, index]))
     if (node.type !== 'object') return node.value as unknown
@@ -151,9 +161,9 @@ function valueOf(tree: Node): JsonReading {
       if (!name || !value) continue
       const key = String(name.value)
       const at = [...path, key]
-      if (key === forbiddenKey) findings.push({ ...fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`), offset: name.offset })
+      if (key === forbiddenKey) findings.push(fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`, { offset: name.offset }))
       else if (Object.hasOwn(object, key))
-        findings.push({ ...fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them' }), offset: name.offset })
+        findings.push(fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them', offset: name.offset }))
       else object[key] = walk(value, at)
     }
     return object

@@ -11,7 +11,7 @@ import { expandTree, type Environment, type Lookup, type TreeExpansion } from '.
 import { outline, type Outline } from './outline.ts'
 import { applyOverrides } from './overrides.ts'
 import { resolvePath } from './paths.ts'
-import { fault, pathText, warning, type Finding, type Path, type Position, type Problem } from './problems.ts'
+import { fault, pathText, warning, type Finding, type Path, type Problem } from './problems.ts'
 import { settingsSchema, type ParsedSettings } from './schema.ts'
 import { readSource, type Source } from './source.ts'
 import type { Raw } from './spellings.ts'
@@ -100,13 +100,13 @@ function worst(findings: readonly Finding[]): Finding[] {
 }
 
 async function locate(finding: Finding, source: Source, parts: Outline | undefined): Promise<Problem> {
-  const { severity, code, hint, backend, variable, on } = finding
+  const { severity, code, hint, backend, variable } = finding
   const at = parts ? parts.origin(finding.at) : finding.at
   // In the words of the file, where those are not ours.
   const message = at.length > 0 ? finding.message.replace(pathText(finding.at), pathText(at)) : finding.message
   const rest = { severity, code, message, ...(hint === undefined ? {} : { hint }), ...(backend === undefined ? {} : { backend }) }
   if (variable !== undefined) return { ...rest, file: 'environment', line: 1, column: 1, path: variable }
-  const position: Position = finding.position ?? (await source.locate(at, on))
+  const position = await source.locate(finding, at)
   return { ...rest, file: source.file, ...position, path: pathText(at) }
 }
 

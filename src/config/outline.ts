@@ -19,6 +19,8 @@ const containers: readonly Path[] = [['mcpServers'], ['servers'], ['mcp', 'serve
 /** Top-level keys of clients' files that are no settings of ours and no mistake either. */
 const foreign = new Set(['inputs', 'mcp', 'servers', 'mcp_servers', 'context_servers', 'mcpServers', '$schema'])
 
+const maxServers = 1000
+
 const ways = new Set(['command', 'cmd', 'url', 'serverUrl', 'httpUrl', 'uri', 'baseUrl', 'instances'])
 
 const looksLikeServers = (value: Raw): boolean => Object.values(value).every(entry => isRaw(entry) && Object.keys(entry).some(key => ways.has(key)))
@@ -27,6 +29,7 @@ export function outline(document: unknown, findings: Finding[]): Outline {
   const settings: Raw = {}
   const backends = new Map<string, Raw>()
   const homes = new Map<string, { at: Path; from: ReadonlyMap<string, Path> }>()
+  const twins = new Map<string, string>()
   const home = (path: Path): Path => {
     const [top, alias, ...rest] = path
     const found = top === 'mcpServers' && typeof alias === 'string' ? homes.get(alias) : undefined
@@ -42,7 +45,7 @@ export function outline(document: unknown, findings: Finding[]): Outline {
 
   if (!isRaw(document)) {
     const empty = document === null || document === undefined
-    findings.push(fault('WRONG_TYPE', [], empty ? 'the file is empty' : 'expected an object at the top', { hint: 'begin with {"mcpServers": {}}' }))
+    findings.push(fault(empty ? 'SYNTAX' : 'WRONG_TYPE', [], empty ? 'the file is empty' : 'expected an object at the top', { hint: 'begin with {"mcpServers": {}}' }))
     return result
   }
   for (const [key, value] of Object.entries(document)) if (!foreign.has(key) && !key.startsWith('x-')) settings[key] = value
@@ -56,10 +59,11 @@ export function outline(document: unknown, findings: Finding[]): Outline {
     if (at[0] === 'mcp' && at.length === 1 && (!isRaw(container) || Object.hasOwn(container, 'servers') || !looksLikeServers(container))) continue
     seen = true
     if (!isRaw(container)) findings.push(fault('WRONG_TYPE', at, `${pathText(at)}: expected an object of servers by alias`))
+    else if (Object.keys(container).length > maxServers) findings.push(fault('TOO_LARGE', at, `${pathText(at)}: more than ${maxServers} servers`))
     else for (const [alias, entry] of Object.entries(container)) addBackend([...at, alias], alias, entry)
   }
   if (!seen) findings.push(fault('NO_SERVERS', [], 'there are no servers in this file', { hint: 'put them under "mcpServers"' }))
-  else if (backends.size === 0) findings.push(warning('NO_SERVERS', [], 'no servers are configured'))
+  else if (backends.size === 0 && findings.length === 0) findings.push(warning('NO_SERVERS', [], 'no servers are configured'))
   return result
 
   function addBackend(at: Path, alias: string, entry: unknown): void {
@@ -67,7 +71,8 @@ export function outline(document: unknown, findings: Finding[]): Outline {
       findings.push(fault(code, at, message, { on: code === 'WRONG_TYPE' ? 'value' : 'key', hint }))
     if (!aliasPattern.test(alias))
       trouble('BAD_ALIAS', `the alias ${JSON.stringify(alias.slice(0, 80))} is not allowed`, 'use up to 32 of A-Z a-z 0-9 . _ - and begin with a letter or digit')
-    const twin = [...homes.keys()].find(other => other.toLowerCase() === alias.toLowerCase())
+    const twin = twins.get(alias.toLowerCase())
+    twins.set(alias.toLowerCase(), alias)
     if (twin === alias) return void trouble('DUPLICATE_KEY', `${alias} is also in ${pathText(homes.get(alias)?.at ?? [])}`, 'keep one of them')
     if (twin !== undefined) trouble('BAD_ALIAS', `the aliases ${twin} and ${alias} differ only by case`, 'rename one of them')
     if (!isRaw(entry)) return void trouble('WRONG_TYPE', `${pathText(at)}: expected an object with "command" or "url"`)

@@ -28,8 +28,8 @@ export interface Finding {
   readonly at: Path
   /** Where to point: at the key, or at its value. */
   readonly on: 'key' | 'value'
-  /** Where the text itself is at fault and no path leads there. */
-  readonly position?: Position | undefined
+  /** Where in the text, when the text itself is at fault and no path leads there. */
+  readonly offset?: number | undefined
   readonly hint?: string | undefined
   /** Alias of the one backend concerned. */
   readonly backend?: string | undefined
@@ -56,7 +56,7 @@ export interface FindingExtras {
   readonly on?: 'key' | 'value'
   readonly hint?: string | undefined
   readonly backend?: string | undefined
-  readonly position?: Position | undefined
+  readonly offset?: number | undefined
   readonly holds?: boolean | undefined
   readonly variable?: string | undefined
 }

@@ -5,77 +5,79 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { extname } from 'node:path'
 import { McpError } from '../gateway/errors.ts'
-import { jsonLocator, maxDepth, parseJson, survey } from './json.ts'
+import { jsonLocator, maxDepth, maxValues, parseJson, survey } from './json.ts'
 import { fault, type Finding, type Path, type Position } from './problems.ts'
+import { tooDeepAt } from './yaml-depth.ts'
 
 const maxJsonBytes = 8 * 1024 * 1024
 /** The YAML parser is some fifty times slower. */
-const maxYamlBytes = 1024 * 1024
+const maxYamlBytes = 256 * 1024
 
 export interface Source {
   readonly file: string
   /** undefined when the text could not be parsed: then `findings` says why. */
   readonly value: unknown
   readonly findings: readonly Finding[]
-  locate(path: Path, on: 'key' | 'value'): Promise<Position>
+  /** Where a finding points. */
+  locate(finding: Finding, path: Path): Promise<Position>
 }
 
-const start: Position = { line: 1, column: 1 }
-
-const positionAt = (text: string, offset: number): Position => {
-  let line = 1
-  let from = 0
-  for (let at = text.indexOf('\n'); at >= 0 && at < offset; at = text.indexOf('\n', from)) {
-    line++
-    from = at + 1
-  }
-  return { line, column: offset - from + 1 }
-}
+type Locator = (path: Path, on: 'key' | 'value') => number
 
 /** Reads and parses a file. Rejects with CONFIG_NOT_FOUND or CONFIG_INVALID when there is nothing to parse. */
 export async function readSource(file: string): Promise<Source> {
   const extension = extname(file).toLowerCase()
-  const limit = extension === '.yaml' || extension === '.yml' ? maxYamlBytes : maxJsonBytes
-  const bytes = readBytes(file, limit)
-  const broken = (code: 'TOO_LARGE' | 'ENCODING' | 'TOO_DEEP', message: string, position: Position, hint?: string): Source => ({
-    file,
-    value: undefined,
-    findings: [fault(code, [], message, { position, hint })],
-    locate: () => Promise.resolve(position),
-  })
-  if (!bytes) return broken('TOO_LARGE', `the file is larger than ${limit / 1024 / 1024} MiB`, start)
+  const namedYaml = extension === '.yaml' || extension === '.yml'
+  const tooLarge = (limit: number) => broken(file, '', 'TOO_LARGE', `the file is larger than ${limit / 1024} KiB`)
+  const bytes = readBytes(file, namedYaml ? maxYamlBytes : maxJsonBytes)
+  if (!bytes) return tooLarge(namedYaml ? maxYamlBytes : maxJsonBytes)
 
   const decoded = decode(bytes)
-  if ('message' in decoded) return broken('ENCODING', decoded.message, decoded.position, 'save the file as UTF-8')
+  if ('message' in decoded) return broken(file, decoded.text, 'ENCODING', decoded.message, decoded.offset, 'save the file as UTF-8')
   const { text } = decoded
 
-  if (limit === maxYamlBytes || (extension !== '.json' && extension !== '.jsonc' && !/^\s*(\{|\/[/*])/.test(text))) {
-    const { parseYaml, tooDeepAt } = await import('./yaml.ts')
-    const deep = text.length > maxYamlBytes ? 0 : tooDeepAt(text)
-    if (deep !== undefined) return broken('TOO_DEEP', `nested deeper than ${maxDepth} levels`, positionAt(text, deep))
+  if (namedYaml || (extension !== '.json' && extension !== '.jsonc' && !/^\s*(\{|\/[/*])/.test(text))) {
+    if (bytes.length > maxYamlBytes) return tooLarge(maxYamlBytes)
+    const deep = tooDeepAt(text)
+    if (deep !== undefined) return broken(file, text, 'TOO_DEEP', `nested deeper than ${maxDepth} levels`, deep)
+    const { parseYaml } = await import('./yaml.ts')
     const { value, findings, locate } = parseYaml(text)
-    return finish(file, text, value, findings, () => Promise.resolve(locate))
+    return { file, value, findings, locate: locating(text, () => Promise.resolve(locate)) }
   }
 
   const look = survey(text)
-  if (look.tooDeepAt !== undefined) return broken('TOO_DEEP', `nested deeper than ${maxDepth} levels`, positionAt(text, look.tooDeepAt))
+  if (look.tooDeepAt !== undefined) return broken(file, text, 'TOO_DEEP', `nested deeper than ${maxDepth} levels`, look.tooDeepAt)
+  if (look.tooManyAt !== undefined) return broken(file, text, 'TOO_LARGE', `more than ${maxValues} values`, look.tooManyAt)
   const { value, findings } = await parseJson(text, look)
-  let locator: ReturnType<typeof jsonLocator> | undefined
-  return finish(file, text, value, findings, () => (locator ??= jsonLocator(text)))
+  let locator: Promise<Locator> | undefined
+  return { file, value, findings, locate: locating(text, () => (locator ??= jsonLocator(text))) }
 }
 
-function finish(
-  file: string,
-  text: string,
-  value: unknown,
-  findings: readonly (Finding & { offset?: number })[],
-  locator: () => Promise<(path: Path, on: 'key' | 'value') => number>,
-): Source {
-  return {
-    file,
-    value,
-    findings: findings.map(({ offset, ...rest }) => (offset === undefined ? rest : { ...rest, position: positionAt(text, offset) })),
-    locate: async (path, on) => positionAt(text, (await locator())(path, on)),
+const broken = (file: string, text: string, code: 'TOO_LARGE' | 'ENCODING' | 'TOO_DEEP', message: string, offset = 0, hint?: string): Source => ({
+  file,
+  value: undefined,
+  findings: [fault(code, [], message, { offset, hint })],
+  locate: locating(text, () => Promise.resolve(() => 0)),
+})
+
+/** Turns offsets into lines and columns; the lines are counted once, when somebody asks. */
+function locating(text: string, locator: () => Promise<Locator>): Source['locate'] {
+  let starts: number[] | undefined
+  const lineStarts = (): number[] => {
+    const found = [0]
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) found.push(at + 1)
+    return found
+  }
+  return async ({ offset, on }, path) => {
+    const at = offset ?? (await locator())(path, on)
+    starts ??= lineStarts()
+    let [low, high] = [0, starts.length - 1]
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((starts[middle] as number) <= at) low = middle
+      else high = middle - 1
+    }
+    return { line: low + 1, column: at - (starts[low] as number) + 1 }
   }
 }
 
@@ -107,34 +109,33 @@ function readBytes(file: string, limit: number): Buffer | undefined {
   }
 }
 
-function decode(bytes: Buffer): { text: string } | { message: string; position: Position } {
+/** `offset` counts in `text`, which is what could be read of it. */
+function decode(bytes: Buffer): { text: string } | { text: string; message: string; offset: number } {
   const [first, second] = bytes
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return { message: 'the file is UTF-16', position: start }
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return { text: '', message: 'the file is UTF-16', offset: 0 }
   let text: string
   try {
     // Drops a byte order mark, as editors expect.
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    return { message: 'the file is not UTF-8', position: firstInvalid(bytes) }
+    const lossy = new TextDecoder('utf-8').decode(bytes)
+    return { text: lossy, message: 'the file is not UTF-8', offset: firstInvalid(bytes, lossy) }
   }
   const nul = text.indexOf('\0')
-  return nul < 0 ? { text } : { message: 'NUL character', position: positionAt(text, nul) }
+  return nul < 0 ? { text } : { text, message: 'NUL character', offset: nul }
 }
 
-/** Where UTF-8 decoding first fails: what decodes up to there is the longest prefix without a replacement. */
-function firstInvalid(bytes: Buffer): Position {
-  const strict = new TextDecoder('utf-8', { fatal: true })
-  let from = 0
-  for (let line = 1; ; line++) {
-    const next = bytes.indexOf(10, from)
-    const slice = bytes.subarray(from, next < 0 ? bytes.length : next)
-    try {
-      strict.decode(slice)
-    } catch {
-      const lossy = new TextDecoder('utf-8').decode(slice)
-      return { line, column: lossy.indexOf('\ufffd') + 1 }
-    }
-    if (next < 0) return start
-    from = next + 1
+/** Offset of the first replacement that does not stand for itself in the bytes. */
+function firstInvalid(bytes: Buffer, lossy: string): number {
+  let seen = 0
+  let tries = 0
+  for (let at = lossy.indexOf('\ufffd'); at >= 0; at = lossy.indexOf('\ufffd', at + 1)) {
+    // Each look costs the length of the file; after so many, near enough is good enough.
+    if (++tries > 50) return at
+    const real = bytes.indexOf('\ufffd', seen)
+    const before = Buffer.byteLength(lossy.slice(0, at))
+    if (real !== before) return at
+    seen = real + 3
   }
+  return 0
 }

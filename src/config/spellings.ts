@@ -87,8 +87,10 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
   for (const [key, value] of Object.entries(source))
     if (!isForeign(key, value)) raw[key] = isRaw(value) ? { ...value } : value
 
-  for (const [key, value] of Object.entries(source)) {
-    if (!isForeign(key, value)) continue
+  // Whole groups before single members of them.
+  const foreign = Object.entries(source).filter(([key, value]) => isForeign(key, value))
+  foreign.sort(([a], [b]) => Number(b in renamed) - Number(a in renamed))
+  for (const [key, value] of foreign) {
     const list = toolLists[key]
     if (list) put(['tools', list], value, [key])
     else if (key === 'command') spellCommand(value, put)

@@ -4,67 +4,44 @@
  */
 import * as yaml from 'yaml'
 import type { Document, Node as YamlNode, Pair, Scalar } from 'yaml'
-import { forbiddenKey, maxDepth } from './json.ts'
+import { forbiddenKey, maxDepth, maxValues } from './json.ts'
 import { fault, pathText, type Finding, type Path } from './problems.ts'
-
-/** Values a document may unfold to; a bomb of aliases reaches millions. */
-const maxValues = 50_000
 
 /** Parents whose values are texts, whatever they look like: `1.10` must not become `1.1`. */
 const textual = new Set(['env', 'environment', 'headers', 'http_headers', 'args'])
 
 export interface YamlReading {
   readonly value: unknown
-  readonly findings: readonly (Finding & { offset?: number })[]
+  readonly findings: readonly Finding[]
   locate(path: Path, on: 'key' | 'value'): number
 }
 
-/** Offset of the first place that is nested too deep, found before a recursive parser gets there. */
-export function tooDeepAt(text: string): number | undefined {
-  let depth = 0
-  let at = 0
-  for (const line of text.split('\n')) {
-    const indent = /^[ \t]*(?:[-?:][ \t]+)*/.exec(line)?.[0].length ?? 0
-    // One level of block nesting takes at least one column.
-    if (indent > maxDepth * 16) return at + maxDepth * 16
-    if ((line.slice(0, indent).match(/[-?:]/g)?.length ?? 0) > maxDepth) return at
-    for (let index = indent; index < line.length; index++) {
-      const char = line[index]
-      if (char === '[' || char === '{') depth++
-      else if ((char === ']' || char === '}') && depth > 0) depth--
-      if (depth > maxDepth * 4) return at + index
-    }
-    at += line.length + 1
-  }
-  return undefined
-}
-
 export function parseYaml(text: string): YamlReading {
-  const findings: (Finding & { offset?: number })[] = []
+  const findings: Finding[] = []
   let document: Document.Parsed
   try {
     document = yaml.parseDocument(text, { prettyErrors: false, uniqueKeys: false, merge: false, version: '1.2', keepSourceTokens: false })
   } catch (error) {
     // The stack was used up; anything else is not the file's fault.
     if (!(error instanceof RangeError)) throw error
-    return { value: undefined, findings: [{ ...fault('TOO_DEEP', [], 'the file is nested too deep to be read'), offset: 0 }], locate: () => 0 }
+    return { value: undefined, findings: [fault('TOO_DEEP', [], 'the file is nested too deep to be read', { offset: 0 })], locate: () => 0 }
   }
   // Unknown tags and directives are only warnings there; a config has no use for either.
   for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))
-    findings.push({ ...fault('SYNTAX', [], code === 'TAG_RESOLVE_FAILED' ? 'YAML tags are not supported' : firstLine(message)), offset: pos[0] })
+    findings.push(fault('SYNTAX', [], ownWords[code] ?? firstLine(message), { offset: pos[0] }))
   const locate = locator(document)
   if (findings.length > 0) return { value: undefined, findings, locate }
 
   let values = 0
   const stop = new Error('stop')
   const offsetOf = (node: unknown): number => (node as YamlNode | null)?.range?.[0] ?? 0
-  const refuse = (code: 'TOO_DEEP' | 'SYNTAX', path: Path, message: string, node: unknown): never => {
-    findings.push({ ...fault(code, path, message), offset: offsetOf(node) })
+  const refuse = (code: 'TOO_DEEP' | 'TOO_LARGE' | 'SYNTAX', path: Path, message: string, node: unknown): never => {
+    findings.push(fault(code, path, message, { offset: offsetOf(node) }))
     throw stop
   }
 
   const walk = (node: unknown, path: Path, within: readonly unknown[]): unknown => {
-    if (++values > maxValues) refuse('SYNTAX', path, `aliases unfold to more than ${maxValues} values`, node)
+    if (++values > maxValues) refuse('TOO_LARGE', path, `more than ${maxValues} values, aliases unfolded`, node)
     if (path.length > maxDepth) refuse('TOO_DEEP', path, `nested deeper than ${maxDepth} levels`, node)
     if (yaml.isAlias(node)) {
       const target = node.resolve(document)
@@ -81,10 +58,10 @@ export function parseYaml(text: string): YamlReading {
       const key = keyOf(pair)
       const at = [...path, key]
       const offset = offsetOf(pair.key)
-      if (key === forbiddenKey) findings.push({ ...fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`), offset })
+      if (key === forbiddenKey) findings.push(fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`, { offset }))
       else if (key === '<<') mergeInto(merged, walk(pair.value, at, [...within, node]))
       else if (Object.hasOwn(object, key))
-        findings.push({ ...fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them' }), offset })
+        findings.push(fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them', offset }))
       else object[key] = walk(pair.value, at, [...within, node])
     }
     // `<<` gives what the mapping itself does not say.
@@ -98,6 +75,11 @@ export function parseYaml(text: string): YamlReading {
     if (error !== stop && !(error instanceof RangeError)) throw error
     return { value: undefined, findings, locate }
   }
+}
+
+const ownWords: Readonly<Record<string, string>> = {
+  TAG_RESOLVE_FAILED: 'YAML tags are not supported',
+  MULTIPLE_DOCS: 'a second document begins here; a config is one document',
 }
 
 const firstLine = (message: string): string => message.split('\n', 1)[0] as string
