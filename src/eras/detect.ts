@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../gateway/contract.ts'
 import { McpError } from '../gateway/errors.ts'
+import type { Message } from '../transports/channel.ts'
 import { isObject } from './asks.ts'
 import { discoverMethod, listenMethod, metaKeys, revision, revisions, unsupportedVersion } from './modern/wire.ts'
 
@@ -36,6 +37,19 @@ export function eraOfNotification(params: JsonObject | undefined, handshaken: bo
   const meta = params?.['_meta']
   if (isObject(meta) && Object.hasOwn(meta, metaKeys.version)) return 'modern'
   return handshaken ? 'legacy' : 'modern'
+}
+
+/**
+ * The era of a message that came alone, by HTTP POST: the body is the truth, the version header only speaks where the body
+ * says nothing (2026-07-28 basic/transports/streamable-http). An answer to a server's request is of the older era.
+ */
+export function eraOfPost({ method, params }: Pick<Message, 'method' | 'params'>, versionHeader: string | undefined): Era {
+  if (method === undefined) return 'legacy'
+  const named = versionHeader !== undefined && isRevision(versionHeader) && isModern(versionHeader)
+  // An opening under the header of the newer era contradicts itself, and only that era has words for it.
+  if (method === 'initialize') return named ? 'modern' : eraOfRequest(method, params, false)
+  const meta = params?.['_meta']
+  return named || (isObject(meta) && Object.hasOwn(meta, metaKeys.version)) ? 'modern' : 'legacy'
 }
 
 export type ProbeVerdict =

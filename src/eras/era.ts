@@ -14,7 +14,8 @@ import type { ConnectOptions, Front, ServeOptions, Serving } from './options.ts'
 import type { Incoming } from './peer.ts'
 
 export { askKind } from './asks.ts'
-export type { AskLimits, ConnectOptions, ServeOptions, Serving, Verdict } from './options.ts'
+export { httpFields, openHttp, type HttpFront } from './http.ts'
+export type { AskLimits, ConnectOptions, HttpOptions, ServeOptions, Serving, Verdict } from './options.ts'
 
 /** How often a drain looks whether the last request is answered, milliseconds. */
 const drainStepMs = 10

@@ -34,6 +34,31 @@ export interface Serving {
   drain(ms: number): Promise<void>
 }
 
+/** What an HTTP endpoint of both eras needs. */
+export interface HttpOptions {
+  /** What serves the requests of one principal. */
+  readonly serve: (principal: string) => ServeOptions
+  /** A tool by its public name, as its own server describes it; waits for servers that have not told yet. */
+  readonly tool: (name: string) => JsonObject | undefined | Promise<JsonObject | undefined>
+  /** Where clients of revision 2024-11-05 send their messages. */
+  readonly messagesPath: string
+  readonly log: Log
+  readonly sessions?: Partial<SessionLimits> | undefined
+}
+
+export interface SessionLimits {
+  /** Sessions at once; the one longest unused makes room. */
+  readonly count: number
+  /** Milliseconds without a request or an open stream. */
+  readonly idleMs: number
+  /** Events of one session kept for clients that come back for them. */
+  readonly events: number
+  /** Characters of these events. */
+  readonly eventChars: number
+  /** Milliseconds an event is kept. */
+  readonly eventMs: number
+}
+
 /** An era's client side over one channel. It gets the messages that `detect` says are its own. */
 export interface Front {
   request(incoming: Incoming): void

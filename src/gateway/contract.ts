@@ -14,6 +14,11 @@ export type LogLevel = (typeof logLevels)[number]
 export interface ClientProfile {
   /** Equal ids mean the same client. Used to keep per-client backends and asks apart; never an identity proof. */
   readonly id: string
+  /**
+   * Present where `id` lasts for one request only: whose a backend of this client's own is instead. Requests with equal
+   * homes may come from different clients.
+   */
+  readonly home?: string | undefined
   /** Behind the client, after authentication. `local` over stdio. */
   readonly principal: string
   /** The `Implementation` object as the client sent it: unknown fields included. */

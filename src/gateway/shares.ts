@@ -43,7 +43,7 @@ export class Shares {
   of(client: ClientProfile): Group | undefined {
     const { share } = this.around.policy
     if (share === 'global') return this.primary
-    const key = share === 'auto' ? client.principal : client.id
+    const key = share === 'auto' ? client.principal : (client.home ?? client.id)
     if (key === this.primaryKey) return this.primary
     if (share === 'auto' && this.primaryKey === undefined) {
       this.primaryKey = key

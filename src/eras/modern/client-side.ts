@@ -21,7 +21,7 @@ import { seal, unseal } from '../seal.ts'
 import { requiredBy, serverCapabilities } from './capabilities.ts'
 import { toClient } from './failures.ts'
 import { ListenStreams } from './listen.ts'
-import { Profiles, travellingMeta } from './profiles.ts'
+import { Profiles, Strangers, travellingMeta, type Faces } from './profiles.ts'
 import {
   cacheable,
   discoverMethod,
@@ -34,17 +34,21 @@ import {
   revisions,
 } from './wire.ts'
 
-export const openModernFront = (options: ServeOptions, clientId: string): Front => new ModernFront(options, clientId)
+export const openModernFront = (options: ServeOptions, clientId: string): Front =>
+  new ModernFront(options, new Profiles(clientId, options.principal))
+
+/** For a way in where nothing tells one client from another, as over HTTP: each request is taken for a client of its own. */
+export const openStatelessFront = (options: ServeOptions): Front => new ModernFront(options, new Strangers(options.principal))
 
 class ModernFront implements Front {
   private readonly options: ServeOptions
-  private readonly profiles: Profiles
+  private readonly profiles: Faces
   private readonly streams: ListenStreams
   private info: JsonObject | undefined
 
-  constructor(options: ServeOptions, clientId: string) {
+  constructor(options: ServeOptions, profiles: Faces) {
     this.options = options
-    this.profiles = new Profiles(clientId, options.principal)
+    this.profiles = profiles
     this.streams = new ListenStreams(options.gateway)
   }
 

@@ -6,16 +6,7 @@ import type { JsonObject } from '../../gateway/contract.ts'
 import type { Log } from '../../gateway/log.ts'
 import { readAnnotations, type Annotation } from '../annotations.ts'
 import { isObject } from '../asks.ts'
-
-/** Which parameter names what a request is about. Tasks: extension, "Routing Headers". */
-const nameSources: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-}
+import { nameSources } from './wire.ts'
 
 const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 const looksEncoded = /^=\?base64\?.*\?=$/

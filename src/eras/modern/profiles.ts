@@ -10,8 +10,44 @@ import { envelopeKeys, metaKeys, revisions, unsupportedVersion } from './wire.ts
 /** Profiles kept per connection; a client seldom has more than one or two faces. */
 const maxProfiles = 8
 
+export interface Faces {
+  /** Who sends what carries no fields of its own. */
+  readonly latest: ClientProfile
+  /** Throws ENVELOPE_INVALID for a missing or misshapen field and -32022 for a revision that is not ours. */
+  read(params: JsonObject | undefined): ClientProfile
+}
+
+let strangers = 0
+
+/**
+ * Requests of which nobody knows whether they come from the same client: each has an id of its own, so that nothing meant
+ * for one can reach another. What must last longer is kept for the principal.
+ */
+export class Strangers implements Faces {
+  private readonly principal: string
+  private readonly home: string
+
+  constructor(principal: string) {
+    this.principal = principal
+    this.home = `stateless ${principal}`
+  }
+
+  get latest(): ClientProfile {
+    return this.profile({ version: revisions[0] as string, capabilities: {}, info: undefined, level: undefined })
+  }
+
+  read(params: JsonObject | undefined): ClientProfile {
+    return this.profile(readFields(params))
+  }
+
+  private profile({ version, capabilities, info, level }: RequestFields): ClientProfile {
+    const { principal, home } = this
+    return { id: `request-${++strangers}`, home, principal, info, capabilities, revision: version, logLevel: level }
+  }
+}
+
 /** The faces one client shows; the same fields give the same object. */
-export class Profiles {
+export class Profiles implements Faces {
   private readonly known: ClientProfile[] = []
   private readonly id: string
   private readonly principal: string
@@ -26,22 +62,9 @@ export class Profiles {
     return this.known[0] ?? this.profile(revisions[0] as string, {}, undefined, undefined)
   }
 
-  /** Throws ENVELOPE_INVALID for a missing or misshapen field and -32022 for a revision that is not ours. */
   read(params: JsonObject | undefined): ClientProfile {
-    const meta = params?.['_meta']
-    if (!isObject(meta)) throw invalid(`params._meta with ${metaKeys.version} and ${metaKeys.capabilities} is required`)
-    const version = meta[metaKeys.version]
-    if (typeof version !== 'string') throw invalid(`params._meta["${metaKeys.version}"] must be a string`)
-    // Ahead of the other fields: those of a revision we do not know may look different.
-    if (!revisions.includes(version)) throw unsupported(version)
-    const capabilities = meta[metaKeys.capabilities]
-    if (!isObject(capabilities)) throw invalid(`params._meta["${metaKeys.capabilities}"] must be an object`)
-    const level = meta[metaKeys.logLevel]
-    if (level !== undefined && !logLevels.includes(level as LogLevel))
-      throw new McpError('INVALID_PARAMS', `params._meta["${metaKeys.logLevel}"] is no log level`)
-    const client = meta[metaKeys.client]
-    const info = isObject(client) ? client : undefined
-    return this.recall(version, capabilities, info, level as LogLevel | undefined)
+    const { version, capabilities, info, level } = readFields(params)
+    return this.recall(version, capabilities, info, level)
   }
 
   private recall(version: string, capabilities: JsonObject, info: JsonObject | undefined, level: LogLevel | undefined) {
@@ -67,6 +90,29 @@ export class Profiles {
   ): ClientProfile {
     return { id: this.id, principal: this.principal, info, capabilities, revision, logLevel }
   }
+}
+
+interface RequestFields {
+  readonly version: string
+  readonly capabilities: JsonObject
+  readonly info: JsonObject | undefined
+  readonly level: LogLevel | undefined
+}
+
+function readFields(params: JsonObject | undefined): RequestFields {
+  const meta = params?.['_meta']
+  if (!isObject(meta)) throw invalid(`params._meta with ${metaKeys.version} and ${metaKeys.capabilities} is required`)
+  const version = meta[metaKeys.version]
+  if (typeof version !== 'string') throw invalid(`params._meta["${metaKeys.version}"] must be a string`)
+  // Ahead of the other fields: those of a revision we do not know may look different.
+  if (!revisions.includes(version)) throw unsupported(version)
+  const capabilities = meta[metaKeys.capabilities]
+  if (!isObject(capabilities)) throw invalid(`params._meta["${metaKeys.capabilities}"] must be an object`)
+  const level = meta[metaKeys.logLevel]
+  if (level !== undefined && !logLevels.includes(level as LogLevel))
+    throw new McpError('INVALID_PARAMS', `params._meta["${metaKeys.logLevel}"] is no log level`)
+  const client = meta[metaKeys.client]
+  return { version, capabilities, info: isObject(client) ? client : undefined, level: level as LogLevel | undefined }
 }
 
 const invalid = (message: string): McpError => new McpError('ENVELOPE_INVALID', message)

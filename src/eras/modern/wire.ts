@@ -83,3 +83,13 @@ export const listFields: Readonly<Record<ListKind, string>> = {
 }
 export const resourcesField = 'resourceSubscriptions'
 export const changedMethod = (list: ListKind): string => `notifications/${list}/list_changed`
+
+/** Which parameter names what a request is about, for the header field that mirrors it. Tasks: extension, "Routing Headers". */
+export const nameSources: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+}

@@ -1,0 +1,279 @@
+/**
+ * One session of Streamable HTTP, 2025-03-26 to 2025-11-25: the channel of a client that is made of many requests. Puts each
+ * message on the stream it belongs to, and keeps what the client has missed. An idle one must cost next to nothing.
+ */
+import type { JsonObject } from '../../gateway/contract.ts'
+import { McpError } from '../../gateway/errors.ts'
+import type { Channel, Message, Receiver, RequestId, SendOptions } from '../../transports/channel.ts'
+import type { EventStream, Exchange } from '../../transports/exchange.ts'
+import type { Front, ServeOptions, SessionLimits } from '../options.ts'
+import { Peer, type Incoming, type PeerHandlers } from '../peer.ts'
+import { openLegacyFront } from './client-side.ts'
+import { EventStore, eventId, readEventId } from './event-store.ts'
+import { Reply, type Streams } from './reply.ts'
+import { negotiate } from './wire.ts'
+
+/** The stream a client opens by GET, for what belongs to none of its requests. */
+const standalone = 0
+/** What waits for that stream while it is not open; a client that never opens it misses the rest. */
+const maxWaiting = 64
+
+export const sessionHeader = 'mcp-session-id'
+
+export interface SessionHost {
+  readonly limits: SessionLimits
+  ended(session: Session): void
+}
+
+export class Session implements Channel, PeerHandlers, Streams {
+  readonly transport = 'http'
+  readonly cancelsByClosing = false
+  readonly id: string
+  readonly principal: string
+  /** Milliseconds, of `performance.now()`: when it was last of use. */
+  usedAt = performance.now()
+  private readonly host: SessionHost
+  private readonly options: ServeOptions
+  private readonly front: Front
+  private readonly peer: Peer
+  private receiver!: Receiver
+  fields: Readonly<Record<string, string>> | undefined
+  private revision = ''
+  private opening: RequestId | undefined
+  private replies: Map<RequestId, Reply> | undefined
+  private live: Map<number, Reply> | undefined
+  private listener: EventStream | undefined
+  private store: EventStore | undefined
+  /** Texts for the standalone stream that have never been sent. */
+  private waiting: string[] | undefined
+  private streams = standalone
+  private sequence = 0
+  private over = false
+
+  constructor(id: string, host: SessionHost, options: ServeOptions) {
+    this.id = id
+    this.host = host
+    this.options = options
+    this.principal = options.principal
+    this.peer = new Peer(this, this)
+    this.front = openLegacyFront(this.peer, options, `session-${id.slice(0, 8)}-${(Session.count++).toString(36)}`)
+  }
+
+  private static count = 0
+
+  get isIdle(): boolean {
+    return !this.replies?.size && !this.listener
+  }
+
+  get inFlight(): number {
+    return this.peer.serving
+  }
+
+  /** Whether batches are part of the revision that was agreed on (2025-06-18 changelog removed them). */
+  get takesBatches(): boolean {
+    return this.revision === '2025-03-26'
+  }
+
+  /** A POST with one message. */
+  post(exchange: Exchange, message: Message): void {
+    this.usedAt = performance.now()
+    const { id, method } = message
+    if (method === undefined || id === undefined || id === null) {
+      this.take(message)
+      return exchange.empty(202)
+    }
+    if (this.replies?.has(id)) {
+      const error = new McpError('DUPLICATE_ID', 'a request with this id is still in flight').toRpc()
+      return exchange.json(400, JSON.stringify({ jsonrpc: '2.0', id, error }))
+    }
+    this.begin(new Reply(exchange, [id], this))
+    this.take(message)
+  }
+
+  /** A POST with several; `early` are answers there are already. Throws INVALID_REQUEST. */
+  postBatch(exchange: Exchange, messages: readonly Message[], early: readonly string[]): void {
+    this.usedAt = performance.now()
+    const ids: RequestId[] = []
+    for (const { id, method } of messages) {
+      if (method === 'initialize') throw new McpError('INVALID_REQUEST', 'initialize must not be part of a batch')
+      if (method === undefined || id === undefined || id === null) continue
+      if (ids.includes(id) || this.replies?.has(id)) throw new McpError('DUPLICATE_ID', 'two requests of the batch, or one in flight, share an id')
+      ids.push(id)
+    }
+    if (ids.length > 0) this.begin(new Reply(exchange, ids, this, early))
+    for (const message of messages) this.take(message)
+    if (ids.length > 0) return
+    if (early.length > 0) exchange.json(400, `[${early.join(',')}]`)
+    else exchange.empty(202)
+  }
+
+  /** A GET: the standalone stream, or the rest of one that broke. */
+  listen(exchange: Exchange): void {
+    this.usedAt = performance.now()
+    const last = exchange.header('last-event-id')
+    const cursor = last === undefined ? undefined : readEventId(last)
+    if (last !== undefined && (!cursor || cursor.stream > this.streams || cursor.sequence > this.sequence))
+      return exchange.json(400, errorText('this Last-Event-ID is none of this session'))
+    if (cursor && cursor.stream !== standalone) return this.resume(exchange, cursor)
+    // A client that tells where it was cannot have the old stream any more, whatever our end of it believes.
+    if (this.listener?.open && !cursor) return exchange.json(409, errorText('this session has its stream already'))
+    this.listener?.end()
+    const stream = this.attach(exchange)
+    if (cursor) for (const event of this.store?.after(standalone, cursor.sequence) ?? []) stream.send(event.text, { id: eventId(standalone, event.sequence) })
+    const waiting = this.waiting ?? []
+    this.waiting = undefined
+    for (const text of waiting) stream.send(text, { id: this.keep(standalone, text) })
+  }
+
+  /** Ends the session: its calls are cancelled, its streams closed. */
+  end(): void {
+    if (this.over) return
+    this.over = true
+    this.host.ended(this)
+    for (const reply of new Set(this.replies?.values())) reply.abort(404, errorText('the session has ended'))
+    this.listener?.end()
+    this.receiver.closed(undefined)
+  }
+
+  /** Forgets what nobody came back for. */
+  age(now: number): void {
+    this.store?.age(now)
+    if (this.store?.size === 0) this.store = undefined
+  }
+
+  refuseAll(error: McpError): void {
+    this.peer.refuseAll(error)
+  }
+
+  // Channel: what the peer has for the client.
+
+  open(receiver: Receiver): void {
+    this.receiver = receiver
+  }
+
+  send(message: Message, options?: SendOptions): void {
+    const { id } = message
+    if (message.method === undefined && id !== undefined && id !== null) {
+      const reply = this.replies?.get(id)
+      this.replies?.delete(id)
+      if (this.opening === id) this.opened(message)
+      reply?.answer(id, message)
+      // Nobody has been told the id of a session that could not be opened.
+      return this.fields ? undefined : this.end()
+    }
+    const related = options?.relatedTo
+    const reply = related === undefined ? undefined : this.replies?.get(related)
+    if (reply) reply.send(message)
+    else this.redirect(message)
+  }
+
+  abandon(): void {}
+
+  async close(): Promise<void> {
+    this.end()
+  }
+
+  // PeerHandlers: what the client has for us.
+
+  request(incoming: Incoming): void {
+    if (incoming.method === 'initialize') {
+      this.opening = incoming.id
+      this.revision = negotiate(incoming.params?.['protocolVersion'])
+    }
+    this.front.request(incoming)
+  }
+
+  notification(method: string, params: JsonObject | undefined): void {
+    this.front.notification(method, params)
+  }
+
+  stray(what: string, message?: Message): void {
+    this.options.log.debug({ method: message?.method, id: message?.id }, what)
+  }
+
+  closed(): void {
+    this.front.closed()
+  }
+
+  // Streams: what replies need.
+
+  numberStream(reply: Reply): number {
+    const number = ++this.streams
+    ;(this.live ??= new Map()).set(number, reply)
+    return number
+  }
+
+  keep(stream: number, text: string): string {
+    const sequence = ++this.sequence
+    this.store ??= new EventStore(this.host.limits)
+    this.store.add({ stream, sequence, text, at: performance.now() })
+    return eventId(stream, sequence)
+  }
+
+  /** Older clients try to read every event as a message. */
+  prime(stream: number): string | undefined {
+    return this.revision >= '2025-11-25' ? eventId(stream, ++this.sequence) : undefined
+  }
+
+  finished(reply: Reply): void {
+    for (const id of reply.open) this.replies?.delete(id)
+    for (const [number, each] of this.live ?? []) if (each === reply) this.live?.delete(number)
+  }
+
+  redirect(message: Message): void {
+    const text = JSON.stringify(message)
+    const sheddable = message.id === undefined
+    if (this.listener?.open) return void this.listener.send(text, { id: this.keep(standalone, text), sheddable })
+    const waiting = (this.waiting ??= [])
+    // Saying the same twice to somebody who was away tells nothing new.
+    if (sheddable && waiting.includes(text)) return
+    waiting.push(text)
+    if (waiting.length > maxWaiting) waiting.shift()
+  }
+
+  private opened(answer: Message): void {
+    this.opening = undefined
+    if (answer.error === undefined) this.fields = { [sessionHeader]: this.id }
+  }
+
+  private begin(reply: Reply): void {
+    const replies = (this.replies ??= new Map())
+    for (const id of reply.open) replies.set(id, reply)
+  }
+
+  private take(message: Message): void {
+    const cancelled = message.method === 'notifications/cancelled' ? (message.params?.['requestId'] as RequestId) : undefined
+    this.receiver.message(message)
+    if (cancelled === undefined) return
+    const reply = this.replies?.get(cancelled)
+    this.replies?.delete(cancelled)
+    reply?.cancelled(cancelled)
+  }
+
+  private attach(exchange: Exchange): EventStream {
+    const stream = exchange.stream(this.fields)
+    this.listener = stream
+    exchange.onGone = () => {
+      if (this.listener === stream) this.listener = undefined
+      this.usedAt = performance.now()
+    }
+    const first = this.prime(standalone)
+    if (first !== undefined) stream.send('', { id: first })
+    return stream
+  }
+
+  private resume(exchange: Exchange, { stream: number, sequence }: { stream: number; sequence: number }): void {
+    const missed = this.store?.after(number, sequence) ?? []
+    const reply = this.live?.get(number)
+    // Nothing is left of it. This status, unlike an empty stream, keeps clients from asking again (HTML, "event streams").
+    if (!reply && missed.length === 0) return exchange.empty(204)
+    const stream = exchange.stream(this.fields)
+    for (const event of missed) stream.send(event.text, { id: eventId(number, event.sequence) })
+    if (reply) reply.resume(stream, exchange)
+    else stream.end()
+  }
+}
+
+/** An HTTP refusal as a JSON-RPC error that answers no request in particular. */
+export const errorText = (message: string): string =>
+  JSON.stringify({ jsonrpc: '2.0', id: null, error: new McpError('INVALID_REQUEST', message).toRpc() })

@@ -1,0 +1,146 @@
+/**
+ * One request on node:http as an Exchange: plain answers, event streams, and what becomes of them when the client reads
+ * slowly or goes. Owns the bytes of an answer; the listener owns when to look after it.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Content, EventOptions, EventStream, Exchange, HeaderFields } from './exchange.ts'
+import { refusalText, type Refusal } from './http-body.ts'
+import { accepts } from './http-guard.ts'
+
+/** Beyond this much waiting to be sent, events that may be shed are. Bytes. */
+const queueBytes = 1024 * 1024
+/** Beyond this much waiting the reader is given up: nothing it could still read is worth our memory. Bytes. */
+const maxQueueBytes = 64 * 1024 * 1024
+
+/** On every answer: nothing here is a document, and nothing may be kept by caches on the way. */
+const always = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }
+const streamHeaders = {
+  ...always,
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  // Reverse proxies would otherwise hold events back (2026-07-28 basic/transports/streamable-http, "Receiving Messages").
+  'x-accel-buffering': 'no',
+}
+
+export class HttpExchange implements Exchange, EventStream {
+  readonly query: string
+  principal = ''
+  content: Content | undefined
+  onGone: (() => void) | undefined
+  onQuiet: (() => void) | undefined
+  /** Header fields that go with whatever answer comes. */
+  extra: HeaderFields | undefined
+  private readonly request: IncomingMessage
+  private readonly response: ServerResponse
+  private answered = false
+  private streaming = false
+  /** Whether an event was sent since the last look. */
+  private spoke = false
+  private looks = 0
+  private sentBytes = -1
+  private stalled = 0
+
+  constructor(request: IncomingMessage, response: ServerResponse, query: string) {
+    this.request = request
+    this.response = response
+    this.query = query
+  }
+
+  get method(): string {
+    return this.request.method as string
+  }
+
+  get open(): boolean {
+    return this.streaming && !this.response.destroyed && !this.response.writableEnded
+  }
+
+  header(name: string): string | undefined {
+    const value = this.request.headers[name]
+    return typeof value === 'string' ? value : value?.join(', ')
+  }
+
+  accepts(type: string): boolean {
+    return accepts(this.request.headers.accept, type)
+  }
+
+  json(status: number, text: string, headers?: HeaderFields): void {
+    if (this.answered) return
+    this.answered = true
+    const length = Buffer.byteLength(text)
+    this.response.writeHead(status, {
+      ...always,
+      'content-type': 'application/json',
+      'content-length': length,
+      ...this.extra,
+      ...headers,
+    })
+    this.response.end(text)
+  }
+
+  empty(status: number, headers?: HeaderFields): void {
+    if (this.answered) return
+    this.answered = true
+    // 204 and 304 must not tell a length (RFC 9110 §8.6).
+    const length = status === 204 ? undefined : { 'content-length': '0' }
+    this.response.writeHead(status, { ...always, ...length, ...this.extra, ...headers })
+    this.response.end()
+  }
+
+  stream(headers?: HeaderFields): EventStream {
+    if (this.answered) return closedStream
+    this.answered = this.streaming = true
+    this.response.writeHead(200, { ...streamHeaders, ...this.extra, ...headers })
+    this.response.flushHeaders()
+    return this
+  }
+
+  refuse(refusal: Refusal): void {
+    this.json(refusal.status, refusalText(refusal), refusal.headers)
+  }
+
+  send(data: string, { id, event = 'message', sheddable }: EventOptions = {}): boolean {
+    if (!this.open) return false
+    const { response } = this
+    if (sheddable && response.writableLength > queueBytes) return false
+    if (response.writableLength > maxQueueBytes) {
+      response.destroy()
+      return false
+    }
+    this.spoke = true
+    response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`)
+    return true
+  }
+
+  end(): void {
+    if (this.streaming) this.response.end()
+  }
+
+  /** The connection is over: tells whoever answers, unless the answer was complete. */
+  closed(): void {
+    this.answered = true
+    if (!this.response.writableFinished) this.onGone?.()
+    this.onGone = this.onQuiet = undefined
+  }
+
+  /** A regular look at it: keeps a quiet stream alive, gives up a reader that has taken nothing for `patience` looks. */
+  look(patience: number): void {
+    const { response } = this
+    if (response.writableLength > 0) {
+      const sent = response.socket?.bytesWritten ?? 0
+      this.stalled = sent === this.sentBytes ? this.stalled + 1 : 0
+      this.sentBytes = sent
+      if (this.stalled >= patience) response.destroy()
+      return
+    }
+    this.stalled = 0
+    if (this.open && !this.spoke) response.write(':\n\n')
+    this.spoke = false
+    // The first look may come right after the request did.
+    if (this.answered || ++this.looks < 2) return
+    const quiet = this.onQuiet
+    this.onQuiet = undefined
+    quiet?.()
+  }
+}
+
+const closedStream: EventStream = { open: false, send: () => false, end() {} }

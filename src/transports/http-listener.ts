@@ -1,0 +1,229 @@
+/**
+ * Our own HTTP port: accepts, guards, routes, reads bodies and hands out exchanges. Every path that no route names is
+ * refused, and every route asks for the token unless it says that it is open. Knows no message's meaning.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import type { AddressInfo, ListenOptions as NetListenOptions, Socket } from 'node:net'
+import { McpError } from '../gateway/errors.ts'
+import type { Log } from '../gateway/log.ts'
+import type { Exchange } from './exchange.ts'
+import { readBody, readContent, refusal, refusalText } from './http-body.ts'
+import { HttpExchange } from './http-exchange.ts'
+import { checkForm, createGuard, type Authenticate, type Guard } from './http-guard.ts'
+import type { Tls } from './tls.ts'
+
+export interface Route {
+  /** Uppercase. */
+  readonly methods: readonly string[]
+  /** Whether it answers without a token. */
+  readonly open?: boolean | undefined
+  readonly serve: (exchange: Exchange) => void
+}
+
+export interface ListenerOptions {
+  /** The route of a path as it was sent, undecoded and without the query; undefined = there is none. */
+  readonly route: (path: string) => Route | undefined
+  readonly authenticate: Authenticate
+  readonly hosts: readonly string[]
+  readonly origins: readonly string[]
+  /** Header fields that pages of other origins may send and read. */
+  readonly cors: { readonly allow: readonly string[]; readonly expose: readonly string[] }
+  readonly log: Log
+  readonly limits?: Partial<ListenerLimits> | undefined
+  readonly tls?: Tls | undefined
+}
+
+export interface ListenerLimits {
+  readonly bodyBytes: number
+  readonly headerBytes: number
+  readonly connections: number
+  /** A connection's first byte to the end of its header, and to the end of the whole request; milliseconds. */
+  readonly headersMs: number
+  readonly requestMs: number
+  readonly keepAliveMs: number
+  /** Between two signs of life on a quiet stream, milliseconds. */
+  readonly pulseMs: number
+}
+
+export const listenerDefaults: ListenerLimits = {
+  bodyBytes: 4 * 1024 * 1024,
+  headerBytes: 16 * 1024,
+  connections: 4096,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  keepAliveMs: 30_000,
+  pulseMs: 15_000,
+}
+
+/** A reader that takes nothing for two pulses is given up. */
+const patience = 2
+
+export interface Listening {
+  /** Port bound, 0 for a socket file. */
+  readonly port: number
+  /** Takes no new connections; ends those with nothing on them now, the others after `ms`. */
+  close(ms: number): Promise<void>
+}
+
+/** Binds. Rejects with LISTEN_FAILED. */
+export async function listen(at: NetListenOptions, options: ListenerOptions): Promise<Listening> {
+  const listener = new HttpListener(options, options.tls !== undefined)
+  const { limits } = listener
+  const settings: ServerOptions = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(5000, limits.headersMs),
+    noDelay: true,
+  }
+  const server = options.tls
+    ? ((await import('node:https')).createServer({ ...settings, ...options.tls.current }) as unknown as Server)
+    : createServer(settings)
+  server.maxConnections = limits.connections
+  server.on('request', (request, response) => listener.request(request, response))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => listener.broken(error, socket as Socket))
+  server.on('tlsClientError', () => {})
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(at, resolve)
+  }).catch((cause: NodeJS.ErrnoException) => {
+    const where = at.path ?? `${at.host}:${at.port}`
+    const hint = cause.code === 'EADDRINUSE' ? 'another process listens there; choose another port, or 0 for any' : undefined
+    throw new McpError('LISTEN_FAILED', `cannot listen on ${where}: ${cause.code ?? cause.message}`, { cause, hint })
+  })
+  const untie = options.tls?.watch(context => (server as unknown as { setSecureContext(with_: object): void }).setSecureContext(context))
+  server.on('error', error => options.log.error({ reason: error.message }, 'the listener failed'))
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? (address as AddressInfo).port : 0,
+    close: async ms => {
+      untie?.()
+      listener.stop()
+      const closed = new Promise<void>(resolve => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const timer = setTimeout(() => server.closeAllConnections(), ms)
+      await closed
+      clearTimeout(timer)
+    },
+  }
+}
+
+class HttpListener {
+  readonly limits: ListenerLimits
+  private readonly options: ListenerOptions
+  private readonly guard: Guard
+  /** Exchanges whose connection is not done with them. */
+  private readonly alive = new Set<HttpExchange>()
+  private readonly pulse: NodeJS.Timeout
+  private stopping = false
+
+  constructor(options: ListenerOptions, secure: boolean) {
+    this.options = options
+    this.limits = { ...listenerDefaults, ...options.limits }
+    this.guard = createGuard({ hosts: options.hosts, origins: options.origins, secure })
+    this.pulse = setInterval(() => {
+      for (const exchange of this.alive) exchange.look(patience)
+    }, this.limits.pulseMs)
+    this.pulse.unref()
+  }
+
+  stop(): void {
+    this.stopping = true
+    clearInterval(this.pulse)
+  }
+
+  request(request: IncomingMessage, response: ServerResponse): void {
+    const target = request.url as string
+    const mark = target.indexOf('?')
+    const exchange = new HttpExchange(request, response, mark < 0 ? '' : target.slice(mark + 1))
+    this.alive.add(exchange)
+    response.on('close', () => {
+      this.alive.delete(exchange)
+      exchange.closed()
+    })
+    // A connection that breaks while its request is read ends the response too; that is where it is heard.
+    request.on('error', () => {})
+    if (this.stopping) exchange.extra = { connection: 'close' }
+    try {
+      this.admit(request, exchange, mark < 0 ? target : target.slice(0, mark))
+    } catch (error) {
+      this.failed(exchange, error)
+    }
+  }
+
+  /** What the parser refused before there was a request: a broken, oversized or overdue header. */
+  broken({ code }: NodeJS.ErrnoException, socket: Socket): void {
+    if (socket.destroyed || !socket.writable || code === 'ECONNRESET') return void socket.destroy()
+    const [status, reason] =
+      code === 'HPE_HEADER_OVERFLOW' ? ['431 Request Header Fields Too Large', 'the header is too large']
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ['408 Request Timeout', 'the request took too long to arrive']
+      : ['400 Bad Request', 'this is not a valid HTTP request']
+    const text = refusalText(refusal(400, reason as string))
+    const head = ['content-type: application/json', `content-length: ${Buffer.byteLength(text)}`, 'x-content-type-options: nosniff', 'connection: close']
+    socket.end(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${text}`)
+    // What else the client sends is not read, and must not keep the connection.
+    setTimeout(() => socket.destroy(), 1000).unref()
+  }
+
+  private admit(request: IncomingMessage, exchange: HttpExchange, path: string): void {
+    const refused = this.guard.check(request)
+    if (refused) return exchange.refuse(refused)
+    const { origin, authorization } = request.headers
+    const route = this.options.route(path)
+    if (this.guard.isForeign(origin)) {
+      exchange.extra = { ...exchange.extra, ...this.corsHeaders(origin as string) }
+      if (request.method === 'OPTIONS' && route) return this.preflight(exchange, route)
+    }
+    if (!route) return exchange.refuse(refusal(404, 'there is nothing at this path'))
+    if (!route.open) {
+      const principal = this.options.authenticate(authorization)
+      if (principal === undefined) {
+        const challenge = authorization === undefined ? 'Bearer realm="mcp-proxy"' : 'Bearer realm="mcp-proxy", error="invalid_token"'
+        return exchange.refuse(refusal(401, 'a valid bearer token is needed', { headers: { 'www-authenticate': challenge } }))
+      }
+      exchange.principal = principal
+    }
+    const method = request.method as string
+    if (!route.methods.includes(method))
+      return exchange.refuse(refusal(405, `${method} is not allowed here`, { headers: { allow: route.methods.join(', ') } }))
+    if (method !== 'POST') return route.serve(exchange)
+    const form = checkForm(request)
+    if (form) return exchange.refuse(form)
+    readBody(request, this.limits.bodyBytes, body => this.received(body, exchange, route))
+  }
+
+  private received(body: Buffer | undefined, exchange: HttpExchange, route: Route): void {
+    if (!body) return exchange.refuse(refusal(413, `the body is larger than ${this.limits.bodyBytes} bytes`))
+    const content = readContent(body)
+    if ('status' in content) return exchange.refuse(content)
+    exchange.content = content
+    try {
+      route.serve(exchange)
+    } catch (error) {
+      this.failed(exchange, error)
+    }
+  }
+
+  private failed(exchange: HttpExchange, cause: unknown): void {
+    this.options.log.error({ reason: (cause as Error).message }, 'a request could not be served')
+    exchange.json(500, refusalText({ error: new McpError('INTERNAL', 'internal error', { cause }).toRpc() }))
+    exchange.end()
+  }
+
+  private corsHeaders(origin: string): Record<string, string> {
+    return {
+      'access-control-allow-origin': origin,
+      'access-control-expose-headers': this.options.cors.expose.join(', '),
+      vary: 'Origin',
+    }
+  }
+
+  private preflight(exchange: HttpExchange, { methods }: Route): void {
+    exchange.empty(204, {
+      'access-control-allow-methods': methods.join(', '),
+      'access-control-allow-headers': this.options.cors.allow.join(', '),
+      'access-control-max-age': '600',
+    })
+  }
+}
