@@ -46,6 +46,12 @@ export class Flight implements Cancellation {
     this.reject = reject
   }
 
+  /** Among whom the queue is fair. */
+  get owner(): string {
+    const { home, id } = this.call.client
+    return home ?? id
+  }
+
   get cancelled(): boolean {
     return this.expired !== undefined || this.call.cancellation.cancelled
   }

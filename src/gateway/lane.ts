@@ -3,29 +3,23 @@
  * while the breaker is open. Knows the connection it is given, not how it is made. This is the hot path: an ordinary call
  * costs one promise, one flight and two clock readings here, and no timer.
  */
-import { Breaker } from './breaker.ts'
 import type { Connection, Outcome } from './contract.ts'
 import { Deadlines, type Expired } from './deadlines.ts'
 import { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
 import type { MemberPolicy } from './policy.ts'
 import { FairQueue } from './queue.ts'
-import { busy, closing, died, named, timedOut, unavailable, verdictOn } from './refusals.ts'
+import { busy, closing, died, named, timedOut } from './refusals.ts'
+import { Standing, type StandingOptions } from './standing.ts'
 
-export interface LaneOptions {
-  readonly alias: string
+export interface LaneOptions extends Pick<StandingOptions, 'alias' | 'random' | 'breakerMoved' | 'signIn'> {
   readonly policy: Pick<MemberPolicy, 'breaker' | 'timeouts' | 'limits'>
-  readonly random: () => number
   /** Sees to it that a connection is there soon; returns why not. */
   readonly demand: () => McpError | undefined
-  /** Takes back a flight that was never handed over; `from` this lane it cannot go. */
+  /** Takes back a flight that was never handed over and cannot go from this lane. */
   readonly turnedAway: (flight: Flight, error: McpError) => void
   /** Whether a call that was handed over may be handed over again. */
   readonly repeatable: (flight: Flight) => boolean
-  /** The breaker opened (with what opened it) or closed. */
-  readonly breakerMoved: (error: McpError | undefined) => void
-  /** The server wants somebody to sign in; undefined = it answers again. */
-  readonly signIn: (error: McpError | undefined) => void
 }
 
 export class Lane {
@@ -39,20 +33,17 @@ export class Lane {
   askedAt = -Infinity
   private readonly options: LaneOptions
   private readonly concurrency: number
-  private readonly breaker: Breaker
+  private readonly standing: Standing
   private readonly queue = new FairQueue<Flight>()
   private readonly deadlines: Deadlines
   private connection: Connection | undefined
   private doubted: Connection | undefined
-  private unauthorized = false
-  /** A crash fails many calls at once and is one failure all the same. */
-  private struck = false
   private closed = false
 
   constructor(options: LaneOptions) {
     this.options = options
     this.concurrency = options.policy.limits.concurrency
-    this.breaker = new Breaker(options.policy.breaker, options.random)
+    this.standing = new Standing({ ...options, breaker: options.policy.breaker })
     this.deadlines = new Deadlines(options.policy.timeouts, over => this.expire(over))
   }
 
@@ -67,13 +58,13 @@ export class Lane {
 
   /** Milliseconds for which the breaker lets no call pass. */
   blockedFor(now: number): number {
-    return this.breaker.blockedFor(now)
+    return this.standing.blockedFor(now)
   }
 
   /** Takes a flight on; it ends landed, failed, or turned away. */
   admit(flight: Flight): void {
     const { connection } = this
-    if (connection && this.breaker.closed && this.flying < this.concurrency && this.queue.size === 0)
+    if (connection && this.standing.good && this.flying < this.concurrency && this.queue.size === 0)
       this.handOver(flight, connection, flight.arrivedAt)
     else this.line(flight)
   }
@@ -115,20 +106,18 @@ export class Lane {
   /** The slow path: whoever cannot go at once. */
   private line(flight: Flight): void {
     const { alias, policy } = this.options
-    const { cancellation, client } = flight.call
+    const { cancellation } = flight.call
     if (this.closed) return flight.fail(closing(alias))
     if (cancellation.cancelled) return flight.fail(new McpError('CANCELLED', cancellation.reason ?? 'cancelled'))
-    const now = performance.now()
-    const wait = this.breaker.blockedFor(now)
-    const refusal = wait > 0 ? this.tripped(wait) : this.options.demand()
+    const refusal = this.standing.refusal(performance.now()) ?? this.options.demand()
     if (refusal) return this.options.turnedAway(flight, refusal)
     // What is not in use of the concurrency may wait as well: before the first connection that is all of it.
     if (this.queue.size >= policy.limits.queue + this.concurrency - this.flying)
       return this.options.turnedAway(flight, busy(alias, this.queue.size))
-    flight.probe = this.breaker.admit()
-    this.queue.push(client.id, flight)
+    this.standing.admit(flight)
+    this.queue.push(flight.owner, flight)
     flight.leaveQueue = cancellation.subscribe(reason => {
-      if (!this.queue.remove(client.id, flight)) return
+      if (!this.queue.remove(flight.owner, flight)) return
       this.leave(flight)
       flight.fail(new McpError('CANCELLED', reason ?? 'cancelled'))
     })
@@ -166,7 +155,8 @@ export class Lane {
   private landed(flight: Flight, outcome: Outcome): void {
     if (flight.settled) return
     this.free(flight)
-    this.answered(flight)
+    this.heardAt = this.usedAt
+    this.standing.answered(flight, this.usedAt)
     if (outcome.kind === 'inputRequired') this.askedAt = this.heardAt
     else if (flight.call.inputResponses !== undefined) this.askedAt = -Infinity
     flight.land(outcome)
@@ -176,15 +166,8 @@ export class Lane {
   private failed(flight: Flight, thrown: unknown): void {
     if (flight.settled) return
     this.free(flight)
-    const error = named(this.options.alias, thrown)
-    const verdict = verdictOn(error)
-    if (verdict === 'failed') this.strike(flight, error)
-    else if (verdict === 'answered') this.answered(flight)
-    else if (flight.probe) this.breaker.released()
-    if (error.code === 'BACKEND_NEEDS_AUTH') {
-      this.unauthorized = true
-      this.options.signIn(error)
-    }
+    const error = this.readable(thrown)
+    this.judge(flight, error)
     if (error.code === 'BACKEND_DIED') this.doubt()
     if (error.code === 'BACKEND_DIED' && this.mayRepeat(flight)) this.repeat(flight, error)
     else flight.fail(error)
@@ -231,25 +214,11 @@ export class Lane {
     this.deadlines.forget(flight)
   }
 
-  private answered(flight: Flight): void {
-    this.heardAt = this.usedAt
-    if (this.unauthorized) {
-      this.unauthorized = false
-      this.options.signIn(undefined)
-    }
-    if (this.breaker.succeeded(this.usedAt, flight.probe)) this.options.breakerMoved(undefined)
-  }
-
-  private strike(flight: Flight, error: McpError): void {
-    if (error.code !== 'BACKEND_TIMEOUT') {
-      if (this.struck && !flight.probe) return
-      this.struck = true
-      setImmediate(() => (this.struck = false))
-    }
-    if (!this.breaker.failed(this.usedAt, flight.probe)) return
-    this.options.breakerMoved(error)
-    const refusal = this.tripped(this.breaker.blockedFor(this.usedAt))
-    for (const waiting of this.queue.drain()) this.turnAway(waiting, refusal)
+  private judge(flight: Flight, error: McpError): void {
+    const { answered, opened } = this.standing.failed(flight, error, this.usedAt)
+    if (answered) this.heardAt = this.usedAt
+    const refusal = opened ? this.standing.refusal(this.usedAt) : undefined
+    if (refusal) for (const waiting of this.queue.drain()) this.turnAway(waiting, refusal)
   }
 
   private expire(over: readonly Expired[]): void {
@@ -258,13 +227,13 @@ export class Lane {
       const error = silent
         ? timedOut(alias, 'did not answer', policy.timeouts.call)
         : timedOut(alias, flight.carrier ? 'did not finish' : 'had no place for this call', policy.timeouts.max)
-      if (this.queue.remove(flight.call.client.id, flight)) {
+      if (this.queue.remove(flight.owner, flight)) {
         this.leave(flight)
         flight.fail(error)
       } else if (this.deadlines.has(flight)) {
         this.free(flight)
         flight.expire(error)
-        this.strike(flight, error)
+        this.judge(flight, error)
       }
     }
     // Not between them: what hangs should open the breaker before it is given the next ones.
@@ -281,10 +250,7 @@ export class Lane {
   private leave(flight: Flight): void {
     flight.leaveQueue?.()
     flight.leaveQueue = undefined
-    if (flight.probe) {
-      flight.probe = false
-      this.breaker.released()
-    }
+    this.standing.release(flight)
     this.deadlines.forget(flight)
   }
 
@@ -293,7 +259,9 @@ export class Lane {
     this.options.turnedAway(flight, error)
   }
 
-  private tripped(wait: number): McpError {
-    return unavailable(this.options.alias, 'failed several times in a row and is left alone for a while', wait)
+  /** A connection that is closed while nobody closes us has died, whatever it calls that. */
+  private readable(thrown: unknown): McpError {
+    const error = named(this.options.alias, thrown)
+    return error.code === 'SHUTTING_DOWN' && !this.closed ? died(this.options.alias) : error
   }
 }

@@ -69,6 +69,11 @@ export class Life {
     this.backoff = new Backoff(options.policy.restart, options.random)
   }
 
+  /** Neither there nor on its way. */
+  get resting(): boolean {
+    return !this.connection && !this.attempt
+  }
+
   /** Why no call can be taken now or within the next second; undefined = it is there or can be. Changes nothing. */
   refusal(now: number): McpError | undefined {
     const { alias } = this.options
@@ -186,7 +191,7 @@ export class Life {
       this.part()
       this.fell('run', named(this.options.alias, reason ?? died(this.options.alias)))
     })
-    this.options.log.info({ backend: this.options.alias, state: this.state }, `${this.options.alias} is up`)
+    this.options.log.info({ state: this.state }, `${this.options.alias} is up`)
     this.pulse = this.listen(connection)
     this.options.up(connection)
   }
@@ -209,7 +214,7 @@ export class Life {
   }
 
   private fell(stage: string, error: McpError): void {
-    const { alias, spec, log } = this.options
+    const { spec, log } = this.options
     const now = performance.now()
     const known = this.lastFailure?.message === error.message
     this.note(stage, error)
@@ -226,7 +231,7 @@ export class Life {
     const wait = final ? undefined : Math.max(0, Math.ceil(this.backoff.dueAt - now))
     // A server that is away for a day must not fill the log with the same line.
     const say = known && this.state !== 'held' ? 'debug' : 'warn'
-    log[say]({ backend: alias, state: this.state, stage, code: error.code, retryAfterMs: wait }, error.message)
+    log[say]({ state: this.state, stage, code: error.code, retryAfterMs: wait }, error.message)
     this.options.down(error, stage)
     if (wait !== undefined && !this.attempt && !this.closed && this.options.wanted()) this.startIn(wait)
   }

@@ -120,7 +120,7 @@ class ConfiguredMember implements Member {
   }
 
   notify(method: string, params: JsonObject | undefined, client: ClientProfile): void {
-    this.shares.of(client)?.notify(method, params, client)
+    this.shares.known(client)?.notify(method, params, client)
   }
 
   status(): BackendStatus {

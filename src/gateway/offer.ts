@@ -87,7 +87,7 @@ async function drain(connection: Connection, part: Part, options: FetchOptions, 
   let cursor: string | undefined
   let before: readonly unknown[] | undefined
   const stop = (why: string): List => {
-    log.warn({ backend: alias, method }, `${alias}: ${method} ${why}; ${items.length} ${part} are kept`)
+    log.warn({ method }, `${alias}: ${method} ${why}; ${items.length} ${part} are kept`)
     return { items, freshness: strictest(freshness) }
   }
   const cancellation = new CancelSource()

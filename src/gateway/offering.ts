@@ -139,7 +139,7 @@ export class Offering {
       if (list instanceof McpError) {
         failure = named(alias, list)
         this.failed.add(part)
-        log.warn({ backend: alias, code: list.code }, `${alias}: its ${part} could not be listed: ${list.message}`)
+        log.warn({ code: list.code }, `${alias}: its ${part} could not be listed: ${list.message}`)
         continue
       }
       this.failed.delete(part)

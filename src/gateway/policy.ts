@@ -91,5 +91,6 @@ export interface MemberOptions {
   readonly idempotent?: ((method: string, name: string | undefined) => boolean) | undefined
   /** Uniform in [0, 1); for tests. */
   readonly random?: (() => number) | undefined
+  /** Its lines carry the alias already. */
   readonly log: Log
 }

@@ -41,15 +41,15 @@ export class Shares {
 
   /** The group that serves this client; undefined when there are too many and all are in use. */
   of(client: ClientProfile): Group | undefined {
-    const { share } = this.around.policy
-    if (share === 'global') return this.primary
-    const key = share === 'auto' ? client.principal : (client.home ?? client.id)
-    if (key === this.primaryKey) return this.primary
-    if (share === 'auto' && this.primaryKey === undefined) {
-      this.primaryKey = key
-      return this.primary
-    }
-    return this.groups.get(key) ?? this.add(key, client)
+    if (this.around.policy.share === 'auto') this.primaryKey ??= client.principal
+    return this.known(client) ?? this.add(this.keyOf(client), client)
+  }
+
+  /** The same, if it is there already. */
+  known(client: ClientProfile): Group | undefined {
+    if (this.around.policy.share === 'global') return this.primary
+    const key = this.keyOf(client)
+    return key === this.primaryKey ? this.primary : this.groups.get(key)
   }
 
   /** Whether a client may use what another's state is kept in. */
@@ -67,6 +67,11 @@ export class Shares {
     this.closed = true
     await Promise.all([...this.all()].map(group => group.close()))
     this.groups.clear()
+  }
+
+  private keyOf({ principal, home, id }: ClientProfile): string {
+    // Ids and homes prove nothing: what they name is only ever one principal's.
+    return this.around.policy.share === 'auto' ? principal : `${principal}\n${home ?? id}`
   }
 
   private add(key: string, client: ClientProfile): Group | undefined {
@@ -102,10 +107,11 @@ export class Shares {
   /** A group of somebody who is not there, and with nothing running, is not kept. */
   private review(group: Group): void {
     if (group === this.primary || this.closed) return
-    // Later: whoever fell may still be about to start again for a call that waits.
-    setImmediate(() => {
-      if (group.ears.size === 0 && group.load === 0 && group.instances.every(({ life }) => life.state === 'idle')) this.remove(group)
-    })
+    const quiet = () => group.ears.size === 0 && group.load === 0 && group.instances.every(({ life }) => life.resting)
+    const check = () => quiet() && this.remove(group)
+    // One that fell is kept a while: a server that crashes at every call must not be new each time.
+    if (group.instances.every(({ life }) => life.state === 'idle')) setImmediate(check)
+    else setTimeout(check, lonelyMs).unref()
   }
 
   private leave(group: Group): void {

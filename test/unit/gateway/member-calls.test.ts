@@ -351,6 +351,15 @@ describe('death', () => {
     expect((await read).details.retryAfterMs).toBeGreaterThan(1000)
   })
 
+  it('a connection that somebody else closed has died too', async () => {
+    const { member, server } = await running()
+    const call = refusalOf(member.handle(callOf()))
+    void server.last.close()
+    expect(await call).toMatchObject({ code: 'BACKEND_DIED', details: { backend: 'files' } })
+    await pass(0)
+    expect(member.status()).toMatchObject({ state: 'stopped', lastFailure: { stage: 'run' } })
+  })
+
   it('one lost stream is not the death of the connection', async () => {
     const { member, server } = await running()
     const call = refusalOf(member.handle(callOf()))

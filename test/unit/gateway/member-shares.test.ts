@@ -60,6 +60,14 @@ describe('share', () => {
     expect(server.clients).toEqual([a, b])
   })
 
+  it('session: requests of one home share a server, equal ids of two principals do not', async () => {
+    const { member, server } = setUp({ policy: { share: 'session' } })
+    for (const id of ['r1', 'r2']) await settled(member.handle(from({ ...client(id), home: 'h' })))
+    expect(server.attempts).toBe(1)
+    for (const principal of ['ann', 'bob']) await settled(member.handle(from(client('same', principal))))
+    expect(server.attempts).toBe(3)
+  })
+
   it('session: a client’s server goes with the client, not at once', async () => {
     const { member, server } = setUp({ policy: { share: 'session' } })
     const who = client('a')
@@ -128,6 +136,31 @@ describe('share', () => {
     server.starts = () => undefined
     await pass(1000)
     expect(member.status()).toMatchObject({ state: 'healthy', restarts: 1 })
+  })
+
+  it('session: one that fell is forgotten with its failure, but not while that says when to try again', async () => {
+    const { member, server } = setUp({ policy: { share: 'session' }, stored: stored(offerOf()) })
+    const who = client('a')
+    for (let n = 0; n < 2; n++) {
+      const call = member.handle(from(who))
+      await pass(1000)
+      await call
+      server.last.die()
+      await pass(0)
+    }
+    expect((await refusalOf(member.handle(from(who)))).details.retryAfterMs).toBe(2000)
+    expect(member.status().state).toBe('stopped')
+    await pass(61_000)
+    expect(member.status().state).toBe('idle')
+  })
+
+  it('session: a notification makes no server for its client', async () => {
+    const { member, server } = setUp({ policy: { share: 'session' } })
+    for (let n = 0; n < 300; n++) member.notify('x/y', {}, client(`c${n}`))
+    await settled(member.handle(from(client('a'))))
+    expect(server.attempts).toBe(1)
+    member.notify('x/y', {}, client('a'))
+    expect(server.last.notified).toHaveLength(1)
   })
 
   it('session: there are never more than 256; the one longest unused makes room, one in use does not', async () => {
