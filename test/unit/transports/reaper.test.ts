@@ -37,6 +37,13 @@ async function run(order: object, expected: number): Promise<Running> {
   return running
 }
 
+/** A process that will not go by itself, and that is nobody's child but ours. */
+function stranger(): ChildProcess & { pid: number } {
+  const child = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+  started.push({ process: child, pids: [] })
+  return child as ChildProcess & { pid: number }
+}
+
 const alive = ({ pids }: Running): object[] => pids.filter(({ pid }) => isRunning(pid))
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -67,12 +74,11 @@ describe('when the proxy is killed with SIGKILL', () => {
   })
 
   it('nobody else is touched', async () => {
-    const bystander = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+    const bystander = stranger()
     const running = await run({ children: [deaf] }, 3)
     running.process.kill('SIGKILL')
     await until(() => alive(running).length === 0, 2000)
     expect(isRunning(bystander.pid)).toBe(true)
-    bystander.kill('SIGKILL')
   })
 })
 
@@ -80,8 +86,8 @@ describe('the reaper', () => {
   it('is not there before there is anything to watch over, is small, and goes when closed', async () => {
     const reaper = new Reaper()
     expect(reaper.pid).toBeUndefined()
-    const child = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'pipe', 'ignore'], detached: true })
-    const adopted = reaper.adopt(child.pid as number)
+    const child = stranger()
+    const adopted = reaper.adopt(child.pid)
     const pid = reaper.pid as number
     await until(() => isRunning(pid))
     await pause(100)
@@ -95,13 +101,12 @@ describe('the reaper', () => {
 
   it('spares what was released', async () => {
     const reaper = new Reaper()
-    const child = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-    reaper.adopt(child.pid as number).release()
+    const child = stranger()
+    reaper.adopt(child.pid).release()
     const pid = reaper.pid as number
     await reaper.close()
     await until(() => !isRunning(pid))
     expect(isRunning(child.pid)).toBe(true)
-    child.kill('SIGKILL')
   })
 
   it('is started again when somebody kills it, and still knows everybody', async () => {
@@ -121,10 +126,10 @@ describe('the reaper', () => {
       await new Promise(resolve => shell.on('exit', resolve))
     }
     const child = async (): Promise<{ pid: number; start: string }> => {
-      const { pid } = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-      await until(() => readRow(pid as number) !== undefined)
+      const { pid } = stranger()
+      await until(() => readRow(pid) !== undefined)
       await pause(100)
-      return { pid: pid as number, start: view === 'proc' ? (readRow(pid as number)?.start as string) : '-' }
+      return { pid, start: view === 'proc' ? (readRow(pid)?.start as string) : '-' }
     }
 
     it('ends groups and single processes it was told of, and nothing it was told to forget', async () => {
@@ -132,14 +137,12 @@ describe('the reaper', () => {
       const { pid, start } = forgotten
       await reap(`+ g ${pid} ${start}\n+ g ${group.pid} ${group.start}\n+ p ${pid} ${start}\n+ p ${single.pid} ${single.start}\n- g ${pid} ${start}\n- p ${pid} ${start}\n`)
       expect([group, single, forgotten].map(({ pid }) => isRunning(pid))).toEqual([false, false, true])
-      process.kill(pid, 'SIGKILL')
     })
 
     it('leaves a process alone that has the id but not the start', async () => {
       const { pid } = await child()
       await reap(`+ g ${pid} 12345\n+ p ${pid} 12345\n`)
       expect(isRunning(pid)).toBe(true)
-      process.kill(pid, 'SIGKILL')
     })
 
     it('does nothing with what is no number', async () => {
@@ -148,7 +151,6 @@ describe('the reaper', () => {
       await reap(`+ g $(touch${'\t'}${canary}) 1\n+ g 1 1\n+ g 0 -\n+ g -1 -\n+ g ${pid};x -\n+ p * -\n+ p ${pid} $(x)\n; touch ${canary}\n\n`)
       expect(isRunning(pid)).toBe(true)
       expect(readdirSync(folder)).not.toContain(`canary-${view}`)
-      process.kill(pid, 'SIGKILL')
     })
   })
 })
@@ -188,8 +190,8 @@ describe('the sweep at start-up', () => {
   it('leaves the children of a living proxy alone, and a closed one leaves no file', async () => {
     const dir = runDir()
     const reaper = new Reaper({ runDir: dir })
-    const child = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-    const adopted = reaper.adopt(child.pid as number)
+    const child = stranger()
+    const adopted = reaper.adopt(child.pid)
     await until(() => readdirSync(dir).length > 0)
     expect(await sweep(dir)).toBe(0)
     expect(isRunning(child.pid)).toBe(true)
@@ -201,8 +203,8 @@ describe('the sweep at start-up', () => {
 
   it('touches no process on the word of a file that proves nothing', async () => {
     const dir = runDir()
-    const child = spawn(process.execPath, [fixture('deaf.mjs')], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-    const pid = child.pid as number
+    const child = stranger()
+    const pid = child.pid
     const ref = { pid, start: readRow(pid)?.start as string }
     const dead = { pid: 2 ** 22 + 1, start: '1' }
     const record = { owner: dead, boot: bootId(), groups: [ref], strays: [ref] }
@@ -221,7 +223,6 @@ describe('the sweep at start-up', () => {
     chmodSync(dir, 0o777)
     expect(await sweep(dir)).toBe(0)
     expect(isRunning(pid)).toBe(true)
-    child.kill('SIGKILL')
     expect(await sweep(join(dir, 'not-there'))).toBe(0)
   })
 })
