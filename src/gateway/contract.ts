@@ -246,4 +246,6 @@ export interface Member extends Backend {
   /** Calls back whenever `offer` really changed. Returns how to stop. */
   onOffer(listener: () => void): () => void
   status(): BackendStatus
+  /** Asks what runs and has no calls on the way for a sign of life. Rejects when one gives none in `timeoutMs`. */
+  probe?(timeoutMs: number): Promise<void>
 }

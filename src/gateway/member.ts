@@ -127,6 +127,11 @@ class ConfiguredMember implements Member {
     return joinedStatus(this.name, [...this.shares.all()].flatMap(({ instances }) => instances), this.offering.offer)
   }
 
+  async probe(timeoutMs: number): Promise<void> {
+    const idle = [...this.shares.all()].flatMap(({ instances }) => instances).filter(({ lane }) => lane.load === 0)
+    await Promise.all(idle.map(({ life }) => life.connection?.ping(timeoutMs)))
+  }
+
   async close(): Promise<void> {
     this.closed = true
     clearTimeout(this.confirmTimer)
