@@ -47,8 +47,8 @@ export class Deadlines {
   }
 
   forget(flight: Flight): void {
+    if (!this.has(flight)) return
     const { place } = flight
-    if (place < 0) return
     flight.place = -1
     const last = this.flights.pop() as Flight
     if (last === flight) return
@@ -56,8 +56,9 @@ export class Deadlines {
     last.place = place
   }
 
+  /** Not so once another instance has taken it on. */
   has(flight: Flight): boolean {
-    return flight.place >= 0
+    return this.flights[flight.place] === flight
   }
 
   /** Everything on the way or waiting. */

@@ -292,6 +292,23 @@ describe('instances', () => {
     expect(answeredBy(await settled(member.handle(callOf())))).toBe(b.last.pid)
   })
 
+  it('a call that moves on in the moment of its deadline is counted once', async () => {
+    const { member, a, b } = two({ policy: { limits: { concurrency: 1 }, breaker: { failures: 1 }, timeouts: { call: 1000, max: 1000 } } })
+    a.auto = b.auto = false
+    const calls = Array.from({ length: 6 }, () => refusalOf(member.handle(callOf())))
+    await pass(0)
+    expect([a.opened.length, b.opened.length]).toEqual([1, 1])
+    await pass(1001)
+    await Promise.all(calls)
+    expect(member.status().inFlight).toBe(0)
+    await pass(60_000)
+    void refusalOf(member.handle(callOf()))
+    void refusalOf(member.handle(callOf()))
+    await pass(0)
+    expect(member.status().inFlight).toBe(2)
+    expect([a.opened.length, b.opened.length]).toEqual([1, 1])
+  })
+
   it('when none can be, the call is refused', async () => {
     const { member, a, b } = two()
     a.starts = b.starts = () => new McpError('BACKEND_START_FAILED', 'no')

@@ -52,3 +52,29 @@ it('keeps count and loses nothing, whatever is pushed, taken and removed', () =>
     }),
   )
 })
+
+it('serves everybody within one round, whoever comes and goes', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('a', 'b', 'c', 'd', '-'), { maxLength: 200 }), steps => {
+      const queue = new FairQueue<string>()
+      const passed = new Map<string, number>()
+      for (const step of steps) {
+        if (step !== '-') {
+          if (!passed.has(step)) passed.set(step, 0)
+          queue.push(step, step)
+          continue
+        }
+        const owner = queue.shift()
+        if (owner === undefined) continue
+        passed.delete(owner)
+        for (const [other, turns] of passed) passed.set(other, turns + 1)
+        for (const turns of passed.values()) expect(turns).toBeLessThanOrEqual(4)
+        // Still waiting with more: its wait begins anew.
+        if (queue.remove(owner, owner)) {
+          queue.push(owner, owner)
+          passed.set(owner, 0)
+        }
+      }
+    }),
+  )
+})
