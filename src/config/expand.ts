@@ -83,23 +83,26 @@ function resolve(body: string, lookup: Lookup, secrets: string[], files: string[
     return rest === '' ? { code: 'BAD_REFERENCE', message: '${env:} names no variable' } : fromEnvironment(rest, fallback, lookup.env, secrets)
   if (scheme === 'file') return fromFile(rest, fallback, lookup.base, secrets, files)
   if (scheme === 'cred') return fromCredentials(rest, fallback, lookup, secrets)
-  return { code: 'BAD_REFERENCE', message: `\${${scheme}:…} is not supported`, hint: hints[scheme] ?? 'known are ${VAR}, ${env:VAR}, ${file:path} and ${cred:NAME}' }
+  return { code: 'BAD_REFERENCE', message: `\${${scheme}:…} is not supported`, hint: hints.get(scheme) ?? 'known are ${VAR}, ${env:VAR}, ${file:path} and ${cred:NAME}' }
 }
 
-const hints: Readonly<Record<string, string>> = {
-  input: 'store the value with "mcp-proxy credentials set NAME" and write ${cred:NAME}',
-  cmd: 'run the command yourself and store its output with "mcp-proxy credentials set NAME"',
-  keyring: 'store the value with "mcp-proxy credentials set NAME" and write ${cred:NAME}',
-}
+const store = 'store the value with "mcp-proxy credentials set NAME" and write ${cred:NAME}'
+
+const hints: ReadonlyMap<string, string> = new Map([
+  ['input', store],
+  ['keyring', store],
+  ['keychain', store],
+  ['cmd', 'run the command yourself and store its output with "mcp-proxy credentials set NAME"'],
+])
 
 /** Variables that only exist inside some client. */
-const clientVariables: Readonly<Record<string, string>> = {
-  workspaceFolder: 'write the folder itself, or a path relative to this file',
-  workspaceFolderBasename: 'write the name itself',
-  userHome: 'write ~/ or ${HOME}',
-  __dirname: 'write a path relative to this file',
-  pathSeparator: 'write the separator itself',
-}
+const clientVariables: ReadonlyMap<string, string> = new Map([
+  ['workspaceFolder', 'write the folder itself, or a path relative to this file'],
+  ['workspaceFolderBasename', 'write the name itself'],
+  ['userHome', 'write ~/ or ${HOME}'],
+  ['__dirname', 'write a path relative to this file'],
+  ['pathSeparator', 'write the separator itself'],
+])
 
 /** As in a shell, `:-` also covers a variable that is set but empty. */
 function fromEnvironment(name: string, fallback: string | undefined, env: Environment, secrets: string[]): string | Trouble {
@@ -109,7 +112,7 @@ function fromEnvironment(name: string, fallback: string | undefined, env: Enviro
     return value
   }
   if (fallback !== undefined) return fallback
-  return { code: 'UNSET_VARIABLE', message: `the variable ${name} is not set`, hint: clientVariables[name] ?? `set it, or give a default: \${${name}:-…}` }
+  return { code: 'UNSET_VARIABLE', message: `the variable ${name} is not set`, hint: clientVariables.get(name) ?? `set it, or give a default: \${${name}:-…}` }
 }
 
 function fromFile(path: string, fallback: string | undefined, base: string, secrets: string[], files: string[]): string | Trouble {

@@ -92,7 +92,7 @@ function worst(findings: readonly Finding[]): Finding[] {
   const shown = [...errors, ...findings.filter(({ severity }) => severity === 'warning')].slice(0, maxProblems)
   const named = new Set(shown.map(({ backend }) => backend))
   for (const error of errors.slice(maxProblems)) {
-    if (named.has(error.backend)) continue
+    if (!error.holds || named.has(error.backend)) continue
     named.add(error.backend)
     shown.push(error)
   }

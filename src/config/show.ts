@@ -52,7 +52,7 @@ function* leavesOf(shape: Record<string, z.core.$ZodType>, own: Raw, defaults: R
     } else if (bare(schema)._zod.def.type === 'record') {
       const [mineRaw, sharedRaw] = [isRaw(mine) ? mine : {}, isRaw(shared) ? shared : {}]
       for (const name of new Set([...Object.keys(sharedRaw), ...Object.keys(mineRaw)]))
-        yield { at: [...path, name], value: mineRaw[name] ?? sharedRaw[name], from: name in mineRaw ? 'file' : 'defaults' }
+        yield { at: [...path, name], value: (Object.hasOwn(mineRaw, name) ? mineRaw : sharedRaw)[name], from: Object.hasOwn(mineRaw, name) ? 'file' : 'defaults' }
     } else if (mine !== undefined) yield { at: path, value: mine, from: 'file' }
     else if (shared !== undefined) yield { at: path, value: shared, from: 'defaults' }
     else {

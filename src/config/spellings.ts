@@ -89,9 +89,9 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
 
   // Whole groups before single members of them.
   const foreign = Object.entries(source).filter(([key, value]) => isForeign(key, value))
-  foreign.sort(([a], [b]) => Number(b in renamed) - Number(a in renamed))
+  foreign.sort(([a], [b]) => Number(Object.hasOwn(renamed, b)) - Number(Object.hasOwn(renamed, a)))
   for (const [key, value] of foreign) {
-    const list = toolLists[key]
+    const list = Object.hasOwn(toolLists, key) ? toolLists[key] : undefined
     if (list) put(['tools', list], value, [key])
     else if (key === 'command') spellCommand(value, put)
     else if (renamed[key] === 'type' || key === 'type') spellType(key, value, put, complain)
@@ -116,7 +116,7 @@ const others = new Set([
 ])
 
 const isForeign = (key: string, value: unknown): boolean =>
-  key in renamed || key in toolLists || others.has(key) || silent.has(key) || key === 'type' || (key === 'command' && typeof value === 'object' && value !== null)
+  Object.hasOwn(renamed, key) || Object.hasOwn(toolLists, key) || others.has(key) || silent.has(key) || key === 'type' || (key === 'command' && typeof value === 'object' && value !== null)
 
 /** `["npx", "-y", "pkg"]` (OpenCode) and `{path, args, env}` (older Zed). */
 function spellCommand(value: unknown, put: Put): void {

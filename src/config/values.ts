@@ -17,7 +17,8 @@ const measure = (input: unknown, units: Readonly<Record<string, number>>): numbe
   if (typeof input !== 'string') return undefined
   const [, digits, unit] = /^\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)\s*$/i.exec(input) ?? []
   if (digits === undefined || unit === undefined) return undefined
-  const factor = unit === '' ? 1 : units[unit.toLowerCase()]
+  const name = unit.toLowerCase()
+  const factor = name === '' ? 1 : Object.hasOwn(units, name) ? units[name] : undefined
   return factor === undefined ? undefined : Number(digits) * factor
 }
 

@@ -9,7 +9,7 @@ describe('durations', () => {
     ['1d', 86_400_000], ['1.5s', 1500], [' 2 S ', 2000],
   ])('%j is %i ms', (input, value) => expect(readDuration(input)).toEqual({ value }))
 
-  it.each(['', 'soon', '-1s', '1 fortnight', '1e3', '0x10', 'NaN', Number.NaN, Infinity, -1, null, undefined, true, [], {}, '1s 2s', '25d', 1e300])(
+  it.each(['', 'soon', '-1s', '1 fortnight', '1e3', '0x10', 'NaN', Number.NaN, Infinity, -1, null, undefined, true, [], {}, '1s 2s', '25d', '5constructor', 1e300])(
     '%j is none',
     input => expect(readDuration(input)).toHaveProperty('expected'),
   )
