@@ -49,7 +49,9 @@ const table = (properties: Record<string, JsonSchema>): string =>
   [
     line('Key', 'Value', 'Default', 'Meaning'),
     line('---', '---', '---', '---'),
-    ...[...rows(properties)].map(({ path, schema }) => line(code(path.join('.')), kindOf(schema), defaultOf(schema), schema.description ?? '')),
+    ...[...rows(properties)].map(({ path, schema }) =>
+      line(code(path.join('.')), kindOf(schema), defaultOf(schema), schema.description ?? ''),
+    ),
   ].join('\n')
 
 const settingsTable = (properties: Record<string, JsonSchema>): string =>
@@ -57,7 +59,13 @@ const settingsTable = (properties: Record<string, JsonSchema>): string =>
     line('Key', 'Value', 'Default', 'Meaning', 'Variable'),
     line('---', '---', '---', '---', '---'),
     ...[...rows(properties)].map(({ path, schema }) =>
-      line(code(path.join('.')), kindOf(schema), defaultOf(schema), schema.description ?? '', schema.properties ? '' : code(variableFor(path))),
+      line(
+        code(path.join('.')),
+        kindOf(schema),
+        defaultOf(schema),
+        schema.description ?? '',
+        schema.properties ? '' : code(variableFor(path)),
+      ),
     ),
   ].join('\n')
 

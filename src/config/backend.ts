@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import type { BackendConfig, Endpoint } from './config.ts'
 import { readEnvFiles } from './env-file.ts'
 import { checkKeys, issueFindings } from './examine.ts'
-import { expandText, expandTree, hasReference, type Lookup, type TreeExpansion } from './expand.ts'
+import { expandText, expandTree, type Lookup, type TreeExpansion } from './expand.ts'
 import { resolveCommand, resolvePath } from './paths.ts'
 import { fault, pathText, warning, type Finding, type Path } from './problems.ts'
 import { backendSchema, endpointKeys, type ParsedBackend, type ParsedInstance } from './schema-backend.ts'
@@ -42,7 +42,9 @@ export function buildBackend(alias: string, raw: Raw, context: BackendContext): 
   const enabled = isEnabled(known, context)
   const expansion = expandTree(known, enabled ? lookup : undefined)
   for (const { code, message, hint, at: below } of expansion.troubles)
-    findings.push(fault(code, [...at, ...below], `${pathText([...at, ...below])}: ${message}`, { hint, backend: alias, holds: true }))
+    findings.push(
+      fault(code, [...at, ...below], `${pathText([...at, ...below])}: ${message}`, { hint, backend: alias, holds: true }),
+    )
   for (const secret of expansion.secrets) context.secrets.add(secret)
   for (const file of expansion.files) context.files.add(file)
 
@@ -55,15 +57,28 @@ export function buildBackend(alias: string, raw: Raw, context: BackendContext): 
     const mark = expansion.marks.get(JSON.stringify(issue.path))
     // An unresolved text has been reported; what came from `defaults` is reported there.
     if (mark === 'unresolved' || !isWithin(known, issue.path as Path)) continue
-    for (const found of issueFindings([issue], known, at, alias)) findings.push(mark === undefined ? found : { ...found, holds: true })
+    for (const found of issueFindings([issue], known, at, alias))
+      findings.push(mark === undefined ? found : { ...found, holds: true })
   }
   if (findings.slice(before).some(({ severity, holds }) => severity === 'error' && !holds)) return undefined
 
   const held = findings.some(({ backend, severity }) => backend === alias && severity === 'error')
   // Held or disabled: the rest of its settings still tell what it would be.
-  const settled = parsed.data ?? backendSchema.safeParse(without(merged, issues.map(({ path }) => path as Path))).data ?? backendSchema.parse({})
+  const settled =
+    parsed.data ??
+    backendSchema.safeParse(
+      without(
+        merged,
+        issues.map(({ path }) => path as Path),
+      ),
+    ).data ??
+    backendSchema.parse({})
   const endpoints = enabled && !held && parsed.data ? endpointsOf(parsed.data, at, alias, context) : []
-  return { config: { ...behaviourOf(settled, lookup.base), alias, enabled, transport: transportOf(known), endpoints }, marks: expansion.marks, resolved: expansion.value as Raw }
+  return {
+    config: { ...behaviourOf(settled, lookup.base), alias, enabled, transport: transportOf(known), endpoints },
+    marks: expansion.marks,
+    resolved: expansion.value as Raw,
+  }
 }
 
 function isEnabled(known: Raw, { defaults, lookup }: BackendContext): boolean {
@@ -93,7 +108,8 @@ function isWithin(value: unknown, path: Path): boolean {
 /** A copy without what stands at these paths. */
 function without(value: unknown, paths: readonly Path[]): unknown {
   if (typeof value !== 'object' || value === null || paths.length === 0) return value
-  const inner = (step: string | number) => paths.filter(([first, ...rest]) => first === step && rest.length > 0).map(([, ...rest]) => rest)
+  const inner = (step: string | number) =>
+    paths.filter(([first, ...rest]) => first === step && rest.length > 0).map(([, ...rest]) => rest)
   const kept = (step: string | number) => !paths.some(([first, ...rest]) => first === step && rest.length === 0)
   if (Array.isArray(value)) return value.flatMap((item, index) => (kept(index) ? [without(item, inner(index))] : []))
   return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => (kept(key) ? [[key, without(item, inner(key))]] : [])))
@@ -106,20 +122,27 @@ function checkWays(known: Raw, at: Path, alias: string, findings: Finding[]): vo
   const check = (entry: unknown, path: Path): void => {
     if (!isRaw(entry)) return
     const [command, url] = [Object.hasOwn(entry, 'command'), Object.hasOwn(entry, 'url')]
-    if (command && url) complain('CONFLICT', [...path, 'url'], 'a server has either "command" or "url", not both', 'remove one of them')
+    if (command && url)
+      complain('CONFLICT', [...path, 'url'], 'a server has either "command" or "url", not both', 'remove one of them')
     else if (!command && !url) {
       // A misspelt key has been reported, and is the likelier mistake.
-      const misspelt = findings.some(({ code, severity, at }) => code === 'UNKNOWN_KEY' && severity === 'error' && at.length === path.length + 1 && isBelow(at, path))
+      const misspelt = findings.some(
+        ({ code, severity, at }) =>
+          code === 'UNKNOWN_KEY' && severity === 'error' && at.length === path.length + 1 && isBelow(at, path),
+      )
       if (!misspelt) complain('MISSING_KEY', path, 'needs "command" or "url"')
-    }
-    else if (command && Object.hasOwn(entry, 'type')) complain('CONFLICT', [...path, 'type'], 'only a server with "url" has this type', 'remove it')
+    } else if (command && Object.hasOwn(entry, 'type'))
+      complain('CONFLICT', [...path, 'type'], 'only a server with "url" has this type', 'remove it')
     for (const key of url && !command ? ['args', 'cwd', 'envFile'] : command && !url ? ['headers', 'caFile'] : [])
       if (Object.hasOwn(entry, key))
-        findings.push(warning('CONFLICT', [...path, key], `${pathText([...path, key])} has no effect here`, { on: 'key', backend: alias }))
+        findings.push(
+          warning('CONFLICT', [...path, key], `${pathText([...path, key])} has no effect here`, { on: 'key', backend: alias }),
+        )
   }
   if (!Object.hasOwn(known, 'instances')) return check(known, at)
   for (const key of endpointKeys)
-    if (Object.hasOwn(known, key)) complain('CONFLICT', [...at, key], 'goes into the entries of "instances" when there are any', 'move it')
+    if (Object.hasOwn(known, key))
+      complain('CONFLICT', [...at, key], 'goes into the entries of "instances" when there are any', 'move it')
   const instances = known['instances']
   if (Array.isArray(instances)) instances.forEach((entry, index) => check(entry, [...at, 'instances', index]))
 }
@@ -163,11 +186,26 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
   const { command, args = [], url, type, headers = {}, caFile, cwd, backup } = source
   if (command === undefined) {
     noteSecrets({ ...headers, url: url ?? '' }, context.secrets)
-    return { kind: 'url', url: url ?? '', type, headers, caFile: caFile === undefined ? undefined : resolvePath(caFile, base), backup }
+    return {
+      kind: 'url',
+      url: url ?? '',
+      type,
+      headers,
+      caFile: caFile === undefined ? undefined : resolvePath(caFile, base),
+      backup,
+    }
   }
-  const { values, missing } = readEnvFiles((source.envFile ?? []).map(path => resolvePath(path, base)), context.files)
+  const { values, missing } = readEnvFiles(
+    (source.envFile ?? []).map(path => resolvePath(path, base)),
+    context.files,
+  )
   for (const { file, reason } of missing)
-    context.findings.push(fault('MISSING_FILE', [...at, 'envFile'], `${pathText([...at, 'envFile'])}: ${reason} ${file}`, { backend: alias, holds: true }))
+    context.findings.push(
+      fault('MISSING_FILE', [...at, 'envFile'], `${pathText([...at, 'envFile'])}: ${reason} ${file}`, {
+        backend: alias,
+        holds: true,
+      }),
+    )
   const env = { ...values, ...source.env }
   noteSecrets(env, context.secrets)
   for (const arg of args) if (isTokenShaped(arg)) context.secrets.add(arg)
@@ -176,21 +214,33 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
 
 /** Secrets written out in the file are no less secret. */
 function noteSecrets(values: Readonly<Record<string, string>>, secrets: Set<string>): void {
-  for (const [name, value] of Object.entries(values)) if (isTokenShaped(value) || (looksSecret(name) && !isPlainValue(value))) secrets.add(value)
+  for (const [name, value] of Object.entries(values))
+    if (isTokenShaped(value) || (looksSecret(name) && !isPlainValue(value))) secrets.add(value)
 }
 
-function behaviourOf(parsed: ParsedBackend, base: string): Omit<BackendConfig, 'alias' | 'enabled' | 'problems' | 'transport' | 'endpoints'> {
+function behaviourOf(
+  parsed: ParsedBackend,
+  base: string,
+): Omit<BackendConfig, 'alias' | 'enabled' | 'problems' | 'transport' | 'endpoints'> {
   const { balance, start, share, idleTimeout, restart, breaker, timeouts, limits, roots, idempotent } = parsed
   const { tools, prompts, resources } = parsed
   const offer = ({ include, exclude, rename, describe }: typeof tools) => ({ include, exclude, rename, describe })
   return {
-    balance, start, share, idleTimeout, restart, breaker, timeouts, limits, idempotent,
-    roots: roots?.map(({ uri, ...rest }) => ({ uri: /^[a-z][a-z0-9+.-]+:\/\//i.test(uri) ? uri : pathToFileURL(resolvePath(uri, base)).href, ...rest })),
+    balance,
+    start,
+    share,
+    idleTimeout,
+    restart,
+    breaker,
+    timeouts,
+    limits,
+    idempotent,
+    roots: roots?.map(({ uri, ...rest }) => ({
+      uri: /^[a-z][a-z0-9+.-]+:\/\//i.test(uri) ? uri : pathToFileURL(resolvePath(uri, base)).href,
+      ...rest,
+    })),
     tools: offer(tools),
     prompts: offer(prompts),
     resources: { include: resources.include, exclude: resources.exclude },
   }
 }
-
-/** Whether a raw text still waits for substitution; for those who look at what the file says. */
-export const isReference = (value: unknown): boolean => typeof value === 'string' && hasReference(value)

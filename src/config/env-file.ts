@@ -20,7 +20,9 @@ export function readEnvFiles(paths: readonly string[], files: Set<string>): EnvF
       const stat = statSync(file)
       if (!stat.isFile()) missing.push({ file, reason: 'this is no file:' })
       else if (stat.size > maxBytes) missing.push({ file, reason: 'larger than 1 MiB:' })
-      else for (const [name, value] of Object.entries(parseEnv(readFileSync(file, 'utf8')))) if (value !== undefined) values[name] = value
+      else
+        for (const [name, value] of Object.entries(parseEnv(readFileSync(file, 'utf8'))))
+          if (value !== undefined) values[name] = value
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       missing.push({ file, reason: code === 'ENOENT' ? 'there is no file' : `cannot read (${code ?? 'unknown error'})` })

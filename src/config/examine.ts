@@ -28,16 +28,20 @@ export const shapeOf = (schema: Schema): Record<string, Schema> | undefined => d
  */
 export function checkKeys(schema: Schema, value: unknown, at: Path, findings: Finding[], backend?: string): unknown {
   const { shape, element, valueType } = defOf(bare(schema))
-  if (Array.isArray(value)) return element ? value.map((item, index) => checkKeys(element, item, [...at, index], findings, backend)) : value
+  if (Array.isArray(value))
+    return element ? value.map((item, index) => checkKeys(element, item, [...at, index], findings, backend)) : value
   if (!isRaw(value)) return value
   if (valueType)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, checkKeys(valueType, item, [...at, key], findings, backend)]))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, checkKeys(valueType, item, [...at, key], findings, backend)]),
+    )
   if (!shape) return value
   const known: Record<string, unknown> = {}
   for (const [key, item] of Object.entries(value)) {
     const inner = Object.hasOwn(shape, key) ? shape[key] : undefined
     if (inner) known[key] = checkKeys(inner, item, [...at, key], findings, backend)
-    else if (!key.startsWith('x-') && key !== '$schema' && key !== '$comment') findings.push(unknownKey(key, [...at, key], Object.keys(shape), backend))
+    else if (!key.startsWith('x-') && key !== '$schema' && key !== '$comment')
+      findings.push(unknownKey(key, [...at, key], Object.keys(shape), backend))
   }
   return known
 }
@@ -46,7 +50,11 @@ function unknownKey(key: string, at: Path, keys: readonly string[], backend: str
   const meant = similar(key, keys)
   const message = `unknown key ${pathText(at)}`
   return meant === undefined
-    ? warning('UNKNOWN_KEY', at, message, { on: 'key', hint: 'it has no effect; name it x-… if it is meant for somebody else', backend })
+    ? warning('UNKNOWN_KEY', at, message, {
+        on: 'key',
+        hint: 'it has no effect; name it x-… if it is meant for somebody else',
+        backend,
+      })
     : fault('UNKNOWN_KEY', at, message, { on: 'key', hint: `did you mean "${meant}"?`, backend })
 }
 
@@ -59,16 +67,24 @@ export function issueFindings(issues: readonly z.core.$ZodIssue[], raw: unknown,
     const wanted = expected(issue)
     const wrongType = issue.code === 'invalid_type' || (issue.code === 'custom' && typeof given === 'object' && given !== null)
     const key = issue.code === 'invalid_key'
-    return fault(given === undefined ? 'MISSING_KEY' : wrongType ? 'WRONG_TYPE' : 'BAD_VALUE', at, `${pathText(at)}: expected ${wanted}, got ${key ? 'this key' : describe(given, path)}`, {
-      on: key ? 'key' : 'value',
-      hint: nearChoice(issue, given),
-      backend,
-    })
+    return fault(
+      given === undefined ? 'MISSING_KEY' : wrongType ? 'WRONG_TYPE' : 'BAD_VALUE',
+      at,
+      `${pathText(at)}: expected ${wanted}, got ${key ? 'this key' : describe(given, path)}`,
+      {
+        on: key ? 'key' : 'value',
+        hint: nearChoice(issue, given),
+        backend,
+      },
+    )
   })
 }
 
 const valueAt = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((node, step) => (typeof node === 'object' && node !== null ? (node as Record<string | number, unknown>)[step] : undefined), value)
+  path.reduce<unknown>(
+    (node, step) => (typeof node === 'object' && node !== null ? (node as Record<string | number, unknown>)[step] : undefined),
+    value,
+  )
 
 function expected(issue: z.core.$ZodIssue): string {
   switch (issue.code) {

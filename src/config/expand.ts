@@ -70,20 +70,28 @@ export function expandText(text: string, lookup: Lookup): Expansion {
 }
 
 function resolve(body: string, lookup: Lookup, secrets: string[], files: string[]): string | Trouble {
-  if (body.includes('${')) return { code: 'BAD_REFERENCE', message: `\${${body}} is nested`, hint: 'substitution is one pass; use one variable' }
+  if (body.includes('${'))
+    return { code: 'BAD_REFERENCE', message: `\${${body}} is nested`, hint: 'substitution is one pass; use one variable' }
   const split = body.indexOf(':-')
   const name = split < 0 ? body : body.slice(0, split)
   const fallback = split < 0 ? undefined : body.slice(split + 2)
   const [, scheme, rest = ''] = /^([A-Za-z]+):(.*)$/s.exec(name) ?? []
   if (scheme === undefined) {
-    if (!variable.test(name)) return { code: 'BAD_REFERENCE', message: `\${${body}} names no variable`, hint: 'write $${ for a literal ${' }
+    if (!variable.test(name))
+      return { code: 'BAD_REFERENCE', message: `\${${body}} names no variable`, hint: 'write $${ for a literal ${' }
     return fromEnvironment(name, fallback, lookup.env, secrets)
   }
   if (scheme === 'env')
-    return rest === '' ? { code: 'BAD_REFERENCE', message: '${env:} names no variable' } : fromEnvironment(rest, fallback, lookup.env, secrets)
+    return rest === ''
+      ? { code: 'BAD_REFERENCE', message: '${env:} names no variable' }
+      : fromEnvironment(rest, fallback, lookup.env, secrets)
   if (scheme === 'file') return fromFile(rest, fallback, lookup.base, secrets, files)
   if (scheme === 'cred') return fromCredentials(rest, fallback, lookup, secrets)
-  return { code: 'BAD_REFERENCE', message: `\${${scheme}:…} is not supported`, hint: hints.get(scheme) ?? 'known are ${VAR}, ${env:VAR}, ${file:path} and ${cred:NAME}' }
+  return {
+    code: 'BAD_REFERENCE',
+    message: `\${${scheme}:…} is not supported`,
+    hint: hints.get(scheme) ?? 'known are ${VAR}, ${env:VAR}, ${file:path} and ${cred:NAME}',
+  }
 }
 
 const store = 'store the value with "mcp-proxy credentials set NAME" and write ${cred:NAME}'
@@ -112,10 +120,20 @@ function fromEnvironment(name: string, fallback: string | undefined, env: Enviro
     return value
   }
   if (fallback !== undefined) return fallback
-  return { code: 'UNSET_VARIABLE', message: `the variable ${name} is not set`, hint: clientVariables.get(name) ?? `set it, or give a default: \${${name}:-…}` }
+  return {
+    code: 'UNSET_VARIABLE',
+    message: `the variable ${name} is not set`,
+    hint: clientVariables.get(name) ?? `set it, or give a default: \${${name}:-…}`,
+  }
 }
 
-function fromFile(path: string, fallback: string | undefined, base: string, secrets: string[], files: string[]): string | Trouble {
+function fromFile(
+  path: string,
+  fallback: string | undefined,
+  base: string,
+  secrets: string[],
+  files: string[],
+): string | Trouble {
   if (path === '') return { code: 'BAD_REFERENCE', message: '${file:} names no file' }
   const file = resolvePath(path, base)
   files.push(file)
@@ -133,7 +151,10 @@ function fromFile(path: string, fallback: string | undefined, base: string, secr
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && fallback !== undefined) return fallback
-    return { code: 'MISSING_FILE', message: code === 'ENOENT' ? `there is no file ${file}` : `${file} cannot be read (${code ?? 'unknown error'})` }
+    return {
+      code: 'MISSING_FILE',
+      message: code === 'ENOENT' ? `there is no file ${file}` : `${file} cannot be read (${code ?? 'unknown error'})`,
+    }
   } finally {
     if (handle !== undefined) closeSync(handle)
   }
@@ -184,7 +205,10 @@ export function expandTree(tree: unknown, lookup: Lookup | undefined): TreeExpan
     for (const trouble of expansion?.troubles ?? []) troubles.push({ ...trouble, at })
     secrets.push(...(expansion?.secrets ?? []))
     files.push(...(expansion?.files ?? []))
-    marks.set(JSON.stringify(at), expansion?.value === undefined ? 'unresolved' : expansion.secrets.length > 0 ? 'secret' : 'resolved')
+    marks.set(
+      JSON.stringify(at),
+      expansion?.value === undefined ? 'unresolved' : expansion.secrets.length > 0 ? 'secret' : 'resolved',
+    )
     return expansion?.value ?? text
   }
   return { value: walk(tree, []), troubles, secrets, files, marks }

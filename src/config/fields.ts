@@ -54,7 +54,8 @@ export const integer = (min: number, max: number) =>
     kind: 'number',
   })
 
-export const flag = () => scalar(readFlag, { type: ['boolean', 'string'], pattern: `^(true|false|${reference})$`, kind: 'true or false' })
+export const flag = () =>
+  scalar(readFlag, { type: ['boolean', 'string'], pattern: `^(true|false|${reference})$`, kind: 'true or false' })
 
 /** Text as processes and headers take it; numbers and switches count as their spelling. */
 export const text = () => scalar(readText, { type: ['string', 'number', 'boolean'], kind: 'text' })
@@ -88,7 +89,8 @@ export const oneOrMore = () =>
 export const root = () =>
   scalar<{ uri: string; name?: string }>(
     input => {
-      const { uri, name } = typeof input === 'string' ? { uri: input, name: undefined } : (Object(input) as Record<string, unknown>)
+      const { uri, name } =
+        typeof input === 'string' ? { uri: input, name: undefined } : (Object(input) as Record<string, unknown>)
       if (typeof uri !== 'string' || uri === '' || uri.includes('\0') || (name !== undefined && typeof name !== 'string'))
         return { expected: 'a file:// URL or a folder, or {uri, name}' }
       return { value: name === undefined ? { uri } : { uri, name } }
@@ -106,11 +108,13 @@ export const optional = <S extends z.ZodMiniType>(schema: S, description: string
   tell(z.optional(schema), { description, ...more })
 
 /** A key that must be there, described. The schema is this key's own. */
-export const required = <S extends z.ZodMiniType>(schema: S, description: string) => tell(schema, { ...told.get(schema), description })
+export const required = <S extends z.ZodMiniType>(schema: S, description: string) =>
+  tell(schema, { ...told.get(schema), description })
 
 /** A key with a default, given as a person would write it. */
 export const defaulted = <S extends z.ZodMiniType>(schema: S, value: z.input<S>, description: string, more: Meta = {}) =>
   tell(z.prefault(schema, value as never), { description, ...more })
 
 /** A group of keys that is always there, if only with its defaults. */
-export const group = <S extends z.ZodMiniType>(schema: S, description: string) => tell(z.prefault(schema, {} as never), { description })
+export const group = <S extends z.ZodMiniType>(schema: S, description: string) =>
+  tell(z.prefault(schema, {} as never), { description })

@@ -30,7 +30,15 @@ const names = ['config.json', 'config.jsonc', 'config.yaml', 'config.yml'] as co
 
 /** What projects carry around: our own names and those of clients. */
 const projectNames = [
-  'mcp-proxy.json', 'mcp-proxy.jsonc', 'mcp-proxy.yaml', 'mcp-proxy.yml', '.mcp-proxy.json', '.mcp.json', 'mcp.json', '.cursor/mcp.json', '.vscode/mcp.json',
+  'mcp-proxy.json',
+  'mcp-proxy.jsonc',
+  'mcp-proxy.yaml',
+  'mcp-proxy.yml',
+  '.mcp-proxy.json',
+  '.mcp.json',
+  'mcp.json',
+  '.cursor/mcp.json',
+  '.vscode/mcp.json',
 ] as const
 
 /** Finds the file; rejects with CONFIG_NOT_FOUND. Says nothing of whether it can be read. */
@@ -42,12 +50,19 @@ export function findConfig({ config, env = process.env, cwd = process.cwd() }: F
   const folder = places(env).config
   const [file, ...others] = names.map(name => join(folder, name)).filter(path => existsSync(path))
   const project = projectNames.find(name => existsSync(join(cwd, name)))
-  const mention = project === undefined || resolve(cwd) === resolve(folder) ? [] : [`./${project} is not used by itself; to run it: --config ${project}`]
+  const mention =
+    project === undefined || resolve(cwd) === resolve(folder)
+      ? []
+      : [`./${project} is not used by itself; to run it: --config ${project}`]
   if (file === undefined)
     throw new McpError('CONFIG_NOT_FOUND', `there is no config file in ${folder}`, {
-      hint: project === undefined ? 'name one with --config, or make one with "mcp-proxy init"' : `./${project} is not used by itself; to run it: --config ${project}`,
+      hint:
+        project === undefined
+          ? 'name one with --config, or make one with "mcp-proxy init"'
+          : `./${project} is not used by itself; to run it: --config ${project}`,
     })
-  const ignored = others.length === 0 ? [] : [`${file} is used; ${others.join(' and ')} beside it ${others.length === 1 ? 'is' : 'are'} not`]
+  const ignored =
+    others.length === 0 ? [] : [`${file} is used; ${others.join(' and ')} beside it ${others.length === 1 ? 'is' : 'are'} not`]
   return { file, by: 'user folder', notices: [...ignored, ...mention] }
 }
 

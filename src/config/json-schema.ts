@@ -26,7 +26,12 @@ export interface JsonSchema {
 export function configJsonSchema(): JsonSchema {
   const metadata = z.registry<Record<string, unknown>>()
   for (const [schema, meta] of told) metadata.add(schema, meta as never)
-  return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any', metadata: metadata as never }) as JsonSchema
+  return z.toJSONSchema(configSchema, {
+    io: 'input',
+    target: 'draft-7',
+    unrepresentable: 'any',
+    metadata: metadata as never,
+  }) as JsonSchema
 }
 
 /** The schema as it is published, one JSON document. */
@@ -36,7 +41,8 @@ export function publishedSchema(): JsonSchema {
 }
 
 function bareSchema({ kind: _, propertyNames, ...schema }: JsonSchema): JsonSchema {
-  const each = (schemas: Record<string, JsonSchema>) => Object.fromEntries(Object.entries(schemas).map(([key, inner]) => [key, bareSchema(inner)]))
+  const each = (schemas: Record<string, JsonSchema>) =>
+    Object.fromEntries(Object.entries(schemas).map(([key, inner]) => [key, bareSchema(inner)]))
   // Every key is a text anyway.
   if (propertyNames?.pattern !== undefined) schema = { ...schema, propertyNames: bareSchema(propertyNames) } as JsonSchema
   if (isEmptyObject(schema.default)) delete schema.default
@@ -48,4 +54,5 @@ function bareSchema({ kind: _, propertyNames, ...schema }: JsonSchema): JsonSche
   }
 }
 
-const isEmptyObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+const isEmptyObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0

@@ -76,7 +76,8 @@ export function survey(text: string): Survey {
       case 93: // ]
         open.pop()
         break
-      case 47: { // /
+      case 47: {
+        // /
         plain = false
         at = Math.max(at, commentEnd(text, at) - 1)
         break
@@ -161,9 +162,12 @@ function valueOf(tree: Node): JsonReading {
       if (!name || !value) continue
       const key = String(name.value)
       const at = [...path, key]
-      if (key === forbiddenKey) findings.push(fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`, { offset: name.offset }))
+      if (key === forbiddenKey)
+        findings.push(fault('FORBIDDEN_KEY', at, `the key ${forbiddenKey} is not allowed`, { offset: name.offset }))
       else if (Object.hasOwn(object, key))
-        findings.push(fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them', offset: name.offset }))
+        findings.push(
+          fault('DUPLICATE_KEY', at, `${pathText(at)} is there twice`, { hint: 'keep one of them', offset: name.offset }),
+        )
       else object[key] = walk(value, at)
     }
     return object
@@ -186,7 +190,9 @@ export async function jsonLocator(text: string): Promise<(path: Path, on: 'key' 
         node = item
         continue
       }
-      const property: Node | undefined = node?.children?.find(child => child.type === 'property' && child.children?.[0]?.value === step)
+      const property: Node | undefined = node?.children?.find(
+        child => child.type === 'property' && child.children?.[0]?.value === step,
+      )
       if (!property?.children?.[1]) break
       ;[key, node] = property.children
     }

@@ -19,7 +19,7 @@ import type { Raw } from './spellings.ts'
 export interface LoadOptions {
   /** Default: this process's. */
   readonly env?: Environment
-  /** Looks a credential up: undefined = there is none. Throws CREDENTIALS_UNSAFE or CREDENTIALS_INVALID. Default: there are none. */
+  /** undefined = there is no such credential. May throw CREDENTIALS_UNSAFE or CREDENTIALS_INVALID. Default: there are none. */
   readonly credential?: (name: string) => string | undefined
 }
 
@@ -117,7 +117,13 @@ interface Made {
 }
 
 /** undefined when a finding stops everything. */
-function build(file: string, parts: Outline, findings: Finding[], options: LoadOptions, problem: Trail['problem']): Made | undefined {
+function build(
+  file: string,
+  parts: Outline,
+  findings: Finding[],
+  options: LoadOptions,
+  problem: Trail['problem'],
+): Made | undefined {
   const { env = process.env, credential = () => undefined } = options
   const lookup: Lookup = { env, base: dirname(file), credential }
   const secrets = new Set<string>()
@@ -133,7 +139,8 @@ function build(file: string, parts: Outline, findings: Finding[], options: LoadO
   keep(expansion.marks, [])
   for (const secret of expansion.secrets) secrets.add(secret)
   for (const found of expansion.files) files.add(found)
-  for (const { code, message, hint, at } of expansion.troubles) findings.push(fault(code, at, `${pathText(at)}: ${message}`, { hint }))
+  for (const { code, message, hint, at } of expansion.troubles)
+    findings.push(fault(code, at, `${pathText(at)}: ${message}`, { hint }))
   const parsed = settingsSchema.safeParse(expansion.value)
   const issues = (parsed.error?.issues ?? []).filter(({ path }) => expansion.marks.get(JSON.stringify(path)) !== 'unresolved')
   for (const finding of issueFindings(issues, overridden, [])) findings.push(fromVariable(finding, variables))
@@ -146,7 +153,12 @@ function build(file: string, parts: Outline, findings: Finding[], options: LoadO
   const backends = new Map<string, { written: Raw; resolved: Raw }>()
   for (const [alias, raw] of parts.backends) {
     if (alias.includes(separator))
-      findings.push(fault('BAD_ALIAS', ['mcpServers', alias], `the alias ${alias} contains the separator ${separator}`, { on: 'key', hint: 'rename it, or set names.separator' }))
+      findings.push(
+        fault('BAD_ALIAS', ['mcpServers', alias], `the alias ${alias} contains the separator ${separator}`, {
+          on: 'key',
+          hint: 'rename it, or set names.separator',
+        }),
+      )
     const draft = buildBackend(alias, raw, context)
     if (!draft) continue
     drafts.push(draft)
@@ -158,17 +170,25 @@ function build(file: string, parts: Outline, findings: Finding[], options: LoadO
   return {
     config: settingsOf(parsed.data, lookup.base),
     drafts,
-    rest: { file, secrets, files: [...files], trail: { settings: { written: known, resolved }, backends, variables, marks, problem } },
+    rest: {
+      file,
+      secrets,
+      files: [...files],
+      trail: { settings: { written: known, resolved }, backends, variables, marks, problem },
+    },
   }
 }
 
 function fromVariable(finding: Finding, variables: ReadonlyMap<string, string>): Finding {
   const variable = variables.get(JSON.stringify(finding.at))
-  return variable === undefined ? finding : { ...finding, variable, message: finding.message.replace(pathText(finding.at), variable) }
+  return variable === undefined
+    ? finding
+    : { ...finding, variable, message: finding.message.replace(pathText(finding.at), variable) }
 }
 
 function warnAboutNothing(drafts: readonly BackendDraft[], findings: Finding[]): void {
-  if (drafts.length > 0 && drafts.every(({ config }) => !config.enabled)) findings.push(warning('NO_SERVERS', [], 'every server is disabled'))
+  if (drafts.length > 0 && drafts.every(({ config }) => !config.enabled))
+    findings.push(warning('NO_SERVERS', [], 'every server is disabled'))
 }
 
 function settingsOf({ names, startWait, listen, log, daemon, catalog }: ParsedSettings, base: string): Omit<Config, 'backends'> {
@@ -183,14 +203,21 @@ function settingsOf({ names, startWait, listen, log, daemon, catalog }: ParsedSe
   }
 }
 
-function listenOf({ http, socket }: ParsedSettings['listen'], path: (value: string | undefined) => string | undefined): ListenConfig {
+function listenOf(
+  { http, socket }: ParsedSettings['listen'],
+  path: (value: string | undefined) => string | undefined,
+): ListenConfig {
   // A named pipe of Windows is no path to be resolved.
   const resolved = socket?.startsWith('\\\\') ? socket : path(socket)
   if (!http) return { http: undefined, socket: resolved }
   const { host, port, allowedHosts, allowedOrigins, tls } = http
   return {
     http: {
-      host, port, path: http.path, allowedHosts, allowedOrigins,
+      host,
+      port,
+      path: http.path,
+      allowedHosts,
+      allowedOrigins,
       tokenFile: path(http.tokenFile),
       tls: tls && { cert: path(tls.cert) as string, key: path(tls.key) as string },
     },

@@ -13,12 +13,27 @@ import { isPlainValue, isTokenShaped, looksSecret } from './secrets.ts'
 import { isRaw } from './spellings.ts'
 
 /** Variables that make a program load other code; worth a look when somebody else wrote the block. */
-const loaders = new Set(['NODE_OPTIONS', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'DYLD_INSERT_LIBRARIES', 'DYLD_LIBRARY_PATH', 'PYTHONSTARTUP', 'PYTHONPATH', 'BASH_ENV', 'PERL5OPT', 'RUBYOPT', 'JAVA_TOOL_OPTIONS'])
+const loaders = new Set([
+  'NODE_OPTIONS',
+  'LD_PRELOAD',
+  'LD_LIBRARY_PATH',
+  'DYLD_INSERT_LIBRARIES',
+  'DYLD_LIBRARY_PATH',
+  'PYTHONSTARTUP',
+  'PYTHONPATH',
+  'BASH_ENV',
+  'PERL5OPT',
+  'RUBYOPT',
+  'JAVA_TOOL_OPTIONS',
+])
 
 const runners = /^(?:npx|uvx|bunx|pipx|pnpx)$/
 
 /** Problems of a config that loads. `env` gives the PATH; default: this process's. */
-export async function offlineChecks(loaded: Loaded, { env = process.env }: { readonly env?: Environment } = {}): Promise<Problem[]> {
+export async function offlineChecks(
+  loaded: Loaded,
+  { env = process.env }: { readonly env?: Environment } = {},
+): Promise<Problem[]> {
   const findings: Finding[] = [...checkModes(loaded), ...checkSettings(loaded)]
   for (const backend of loaded.config.backends) {
     if (!backend.enabled) continue
@@ -39,26 +54,48 @@ function* checkEndpoint(endpoint: Endpoint, at: Path, { alias }: BackendConfig, 
     const { protocol, hostname } = new URL(endpoint.url)
     const local = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
     if (protocol === 'http:' && !local && Object.keys(endpoint.headers).some(looksSecret))
-      yield warning('INSECURE_URL', [...at, 'url'], `${pathText([...at, 'url'])}: headers with secrets go over plain http`, { ...own, hint: 'use https' })
+      yield warning('INSECURE_URL', [...at, 'url'], `${pathText([...at, 'url'])}: headers with secrets go over plain http`, {
+        ...own,
+        hint: 'use https',
+      })
     if (endpoint.caFile !== undefined) yield* checkFile(endpoint.caFile, [...at, 'caFile'], alias)
     return
   }
   yield* checkCommand(endpoint, at, alias, env)
   for (const name of Object.keys(endpoint.env))
-    if (loaders.has(name)) yield warning('LOADER_VARIABLE', [...at, 'env', name], `${pathText([...at, 'env', name])} makes the program load other code`, { ...own, on: 'key' })
+    if (loaders.has(name))
+      yield warning(
+        'LOADER_VARIABLE',
+        [...at, 'env', name],
+        `${pathText([...at, 'env', name])} makes the program load other code`,
+        { ...own, on: 'key' },
+      )
 }
 
-function* checkCommand({ command, args, cwd, env: own }: CommandEndpoint, at: Path, alias: string, env: Environment): Generator<Finding> {
+function* checkCommand(
+  { command, args, cwd, env: own }: CommandEndpoint,
+  at: Path,
+  alias: string,
+  env: Environment,
+): Generator<Finding> {
   const path = [...at, 'command']
   const search = own['PATH'] ?? env['PATH'] ?? env['Path'] ?? ''
   const reason = whyDead(command, search)
   if (reason) yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${reason.message}`, { backend: alias, hint: reason.hint })
   const name = command.replace(/^.*[/\\]/, '').replace(/\.(?:cmd|exe)$/i, '')
   if (runners.test(name) && !args.some(arg => !arg.startsWith('-')))
-    yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${name} without a package has nothing to run`, { backend: alias, hint: `name the package in "args"` })
+    yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${name} without a package has nothing to run`, {
+      backend: alias,
+      hint: `name the package in "args"`,
+    })
   const loose = unpinned(name, args)
-  if (loose) yield warning('UNPINNED_PACKAGE', [...at, 'args'], `${pathText([...at, 'args'])}: ${loose.name} has no fixed version`, { backend: alias, hint: loose.hint })
-  if (!isFolder(cwd)) yield fault('MISSING_FILE', [...at, 'cwd'], `${pathText([...at, 'cwd'])}: there is no folder ${cwd}`, { backend: alias })
+  if (loose)
+    yield warning('UNPINNED_PACKAGE', [...at, 'args'], `${pathText([...at, 'args'])}: ${loose.name} has no fixed version`, {
+      backend: alias,
+      hint: loose.hint,
+    })
+  if (!isFolder(cwd))
+    yield fault('MISSING_FILE', [...at, 'cwd'], `${pathText([...at, 'cwd'])}: there is no folder ${cwd}`, { backend: alias })
 }
 
 function whyDead(command: string, search: string): { message: string; hint: string | undefined } | undefined {
@@ -66,11 +103,16 @@ function whyDead(command: string, search: string): { message: string; hint: stri
   const runs = (file: string): boolean => extensions.some(extension => isExecutable(file + extension))
   if (isAbsolute(command)) {
     if (runs(command)) return undefined
-    return existsSync(command) ? { message: `${command} is not executable`, hint: `chmod +x '${command}'` } : { message: `there is no file ${command}`, hint: undefined }
+    return existsSync(command)
+      ? { message: `${command} is not executable`, hint: `chmod +x '${command}'` }
+      : { message: `there is no file ${command}`, hint: undefined }
   }
   const folders = search.split(delimiter).filter(Boolean)
   if (folders.some(folder => runs(join(folder, command)))) return undefined
-  return { message: `the command ${command} is not on the PATH`, hint: `searched ${folders.length === 0 ? 'nowhere: PATH is empty' : folders.join(delimiter)}` }
+  return {
+    message: `the command ${command} is not on the PATH`,
+    hint: `searched ${folders.length === 0 ? 'nowhere: PATH is empty' : folders.join(delimiter)}`,
+  }
 }
 
 function isExecutable(file: string): boolean {
@@ -85,7 +127,8 @@ function isExecutable(file: string): boolean {
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 function* checkFile(file: string, at: Path, backend?: string): Generator<Finding> {
-  if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) yield fault('MISSING_FILE', at, `${pathText(at)}: there is no file ${file}`, { backend })
+  if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false))
+    yield fault('MISSING_FILE', at, `${pathText(at)}: there is no file ${file}`, { backend })
 }
 
 function* checkSettings({ config: { listen } }: Loaded): Generator<Finding> {
@@ -100,9 +143,15 @@ function* checkModes({ file, trail }: Loaded): Generator<Finding> {
   const stat = statSync(file, { throwIfNoEntry: false })
   if (!stat?.isFile()) return
   const mode = (stat.mode & 0o777).toString(8).padStart(4, '0')
-  if (stat.mode & 0o002) yield warning('UNSAFE_MODE', [], `anybody can change ${file} (mode ${mode})`, { hint: `chmod o-w '${file}'` })
-  const secrets = [...trail.backends].flatMap(([alias, { written }]) => [...literalSecrets(written, ['mcpServers', alias], alias)])
-  if (stat.mode & 0o044 && secrets.length > 0) yield warning('UNSAFE_MODE', [], `${file} has secrets in it that others can read (mode ${mode})`, { hint: `chmod 600 '${file}'` })
+  if (stat.mode & 0o002)
+    yield warning('UNSAFE_MODE', [], `anybody can change ${file} (mode ${mode})`, { hint: `chmod o-w '${file}'` })
+  const secrets = [...trail.backends].flatMap(([alias, { written }]) => [
+    ...literalSecrets(written, ['mcpServers', alias], alias),
+  ])
+  if (stat.mode & 0o044 && secrets.length > 0)
+    yield warning('UNSAFE_MODE', [], `${file} has secrets in it that others can read (mode ${mode})`, {
+      hint: `chmod 600 '${file}'`,
+    })
 }
 
 function* literalSecrets(value: unknown, at: Path, backend: string): Generator<Finding> {
@@ -110,7 +159,8 @@ function* literalSecrets(value: unknown, at: Path, backend: string): Generator<F
   else if (isRaw(value)) for (const [key, item] of Object.entries(value)) yield* literalSecrets(item, [...at, key], backend)
   else if (typeof value === 'string' && !hasReference(value)) {
     const [name, parent] = [at.at(-1), at.at(-2)]
-    const named = typeof name === 'string' && (parent === 'env' || parent === 'headers') && looksSecret(name) && !isPlainValue(value)
+    const named =
+      typeof name === 'string' && (parent === 'env' || parent === 'headers') && looksSecret(name) && !isPlainValue(value)
     if (!named && !isTokenShaped(value)) return
     const suggestion = `${backend}_${typeof name === 'string' ? name : 'secret'}`.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64)
     yield warning('LITERAL_SECRET', at, `${pathText(at)}: a secret is written out here`, {

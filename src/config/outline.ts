@@ -14,7 +14,14 @@ export interface Outline {
   origin(path: Path): Path
 }
 
-const containers: readonly Path[] = [['mcpServers'], ['servers'], ['mcp', 'servers'], ['mcp'], ['mcp_servers'], ['context_servers']]
+const containers: readonly Path[] = [
+  ['mcpServers'],
+  ['servers'],
+  ['mcp', 'servers'],
+  ['mcp'],
+  ['mcp_servers'],
+  ['context_servers'],
+]
 
 /** Top-level keys of clients' files that are no settings of ours and no mistake either. */
 const foreign = new Set(['inputs', 'mcp', 'servers', 'mcp_servers', 'context_servers', 'mcpServers', '$schema'])
@@ -23,7 +30,8 @@ const maxServers = 1000
 
 const ways = new Set(['command', 'cmd', 'url', 'serverUrl', 'httpUrl', 'uri', 'baseUrl', 'instances'])
 
-const looksLikeServers = (value: Raw): boolean => Object.values(value).every(entry => isRaw(entry) && Object.keys(entry).some(key => ways.has(key)))
+const looksLikeServers = (value: Raw): boolean =>
+  Object.values(value).every(entry => isRaw(entry) && Object.keys(entry).some(key => ways.has(key)))
 
 export function outline(document: unknown, findings: Finding[]): Outline {
   const settings: Raw = {}
@@ -45,7 +53,11 @@ export function outline(document: unknown, findings: Finding[]): Outline {
 
   if (!isRaw(document)) {
     const empty = document === null || document === undefined
-    findings.push(fault(empty ? 'SYNTAX' : 'WRONG_TYPE', [], empty ? 'the file is empty' : 'expected an object at the top', { hint: 'begin with {"mcpServers": {}}' }))
+    findings.push(
+      fault(empty ? 'SYNTAX' : 'WRONG_TYPE', [], empty ? 'the file is empty' : 'expected an object at the top', {
+        hint: 'begin with {"mcpServers": {}}',
+      }),
+    )
     return result
   }
   for (const [key, value] of Object.entries(document)) if (!foreign.has(key) && !key.startsWith('x-')) settings[key] = value
@@ -56,10 +68,16 @@ export function outline(document: unknown, findings: Finding[]): Outline {
     if (!isRaw(around) || !Object.hasOwn(around, at.at(-1) as string)) continue
     const container = around[at.at(-1) as string]
     // A group of other things in some clients' files.
-    if (at[0] === 'mcp' && at.length === 1 && (!isRaw(container) || Object.hasOwn(container, 'servers') || !looksLikeServers(container))) continue
+    if (
+      at[0] === 'mcp' &&
+      at.length === 1 &&
+      (!isRaw(container) || Object.hasOwn(container, 'servers') || !looksLikeServers(container))
+    )
+      continue
     seen = true
     if (!isRaw(container)) findings.push(fault('WRONG_TYPE', at, `${pathText(at)}: expected an object of servers by alias`))
-    else if (Object.keys(container).length > maxServers) findings.push(fault('TOO_LARGE', at, `${pathText(at)}: more than ${maxServers} servers`))
+    else if (Object.keys(container).length > maxServers)
+      findings.push(fault('TOO_LARGE', at, `${pathText(at)}: more than ${maxServers} servers`))
     else for (const [alias, entry] of Object.entries(container)) addBackend([...at, alias], alias, entry)
   }
   if (!seen) findings.push(fault('NO_SERVERS', [], 'there are no servers in this file', { hint: 'put them under "mcpServers"' }))
@@ -70,10 +88,15 @@ export function outline(document: unknown, findings: Finding[]): Outline {
     const trouble = (code: 'BAD_ALIAS' | 'DUPLICATE_KEY' | 'WRONG_TYPE', message: string, hint?: string) =>
       findings.push(fault(code, at, message, { on: code === 'WRONG_TYPE' ? 'value' : 'key', hint }))
     if (!aliasPattern.test(alias))
-      trouble('BAD_ALIAS', `the alias ${JSON.stringify(alias.slice(0, 80))} is not allowed`, 'use up to 32 of A-Z a-z 0-9 . _ - and begin with a letter or digit')
+      trouble(
+        'BAD_ALIAS',
+        `the alias ${JSON.stringify(alias.slice(0, 80))} is not allowed`,
+        'use up to 32 of A-Z a-z 0-9 . _ - and begin with a letter or digit',
+      )
     const twin = twins.get(alias.toLowerCase())
     twins.set(alias.toLowerCase(), alias)
-    if (twin === alias) return void trouble('DUPLICATE_KEY', `${alias} is also in ${pathText(homes.get(alias)?.at ?? [])}`, 'keep one of them')
+    if (twin === alias)
+      return void trouble('DUPLICATE_KEY', `${alias} is also in ${pathText(homes.get(alias)?.at ?? [])}`, 'keep one of them')
     if (twin !== undefined) trouble('BAD_ALIAS', `the aliases ${twin} and ${alias} differ only by case`, 'rename one of them')
     if (!isRaw(entry)) return void trouble('WRONG_TYPE', `${pathText(at)}: expected an object with "command" or "url"`)
     const { raw, from } = spellBackend(entry, at, findings)
@@ -84,4 +107,8 @@ export function outline(document: unknown, findings: Finding[]): Outline {
 
 /** `command: [npx, -y, pkg]`: our args begin at the list's second item. */
 const shift = (origin: Path, [first, ...rest]: Path): Path =>
-  origin.length === 1 && origin[0] === 'command' && typeof first === 'number' ? [first + 1, ...rest] : first === undefined ? [] : [first, ...rest]
+  origin.length === 1 && origin[0] === 'command' && typeof first === 'number'
+    ? [first + 1, ...rest]
+    : first === undefined
+      ? []
+      : [first, ...rest]

@@ -38,7 +38,14 @@ const fold = (name: string): string => name.replaceAll('_', '').toLowerCase()
 
 /** `startWait` → `MCP_PROXY_START_WAIT`. */
 export const variableFor = (path: Path): string =>
-  prefix + path.map(step => String(step).replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()).join('_')
+  prefix +
+  path
+    .map(step =>
+      String(step)
+        .replace(/([a-z])([A-Z])/g, '$1_$2')
+        .toUpperCase(),
+    )
+    .join('_')
 
 export function applyOverrides(settings: Raw, env: Environment, findings: Finding[]): Overrides {
   const variables = new Map<string, string>()
@@ -52,14 +59,29 @@ export function applyOverrides(settings: Raw, env: Environment, findings: Findin
     const leaf = known.get(fold(name.slice(prefix.length)))
     const value = env[name] as string
     if (!leaf) findings.push(unknownVariable(name, known))
-    else if (set(result, leaf.path, leaf.isList ? value.split(',').map(item => item.trim()).filter(Boolean) : value)) variables.set(JSON.stringify(leaf.path), name)
+    else if (
+      set(
+        result,
+        leaf.path,
+        leaf.isList
+          ? value
+              .split(',')
+              .map(item => item.trim())
+              .filter(Boolean)
+          : value,
+      )
+    )
+      variables.set(JSON.stringify(leaf.path), name)
   }
   return { settings: result, variables }
 }
 
 function unknownVariable(name: string, known: ReadonlyMap<string, Leaf>): Finding {
   const meant = similar(fold(name.slice(prefix.length)), known.keys())
-  const hint = meant === undefined ? 'MCP_PROXY_<SETTING>, as in MCP_PROXY_LOG_LEVEL' : `did you mean ${variableFor((known.get(meant) as Leaf).path)}?`
+  const hint =
+    meant === undefined
+      ? 'MCP_PROXY_<SETTING>, as in MCP_PROXY_LOG_LEVEL'
+      : `did you mean ${variableFor((known.get(meant) as Leaf).path)}?`
   return warning('UNKNOWN_OVERRIDE', [name], `the variable ${name} is no setting`, { hint, variable: name })
 }
 

@@ -20,7 +20,9 @@ export function unpinned(command: string, args: readonly string[]): Unpinned | u
     case 'uvx':
       return pythonPackage(packageOf(args, ['--from'], ['--python', '--with', '-p', '--index', '--index-url']))
     case 'uv':
-      return args[0] === 'tool' && args[1] === 'run' ? pythonPackage(packageOf(args.slice(2), ['--from'], ['--python', '--with'])) : undefined
+      return args[0] === 'tool' && args[1] === 'run'
+        ? pythonPackage(packageOf(args.slice(2), ['--from'], ['--python', '--with']))
+        : undefined
     case 'pipx':
       return args[0] === 'run' ? pythonPackage(packageOf(args.slice(1), ['--spec'], ['--python'])) : undefined
     case 'docker':
@@ -49,7 +51,9 @@ function npmPackage(name: string | undefined): Unpinned | undefined {
   if (name === undefined || isPath(name)) return undefined
   const version = /^@?[^@]+@(.+)$/.exec(name)?.[1]
   const bare = version === undefined ? name : name.slice(0, -version.length - 1)
-  return version !== undefined && /^\d+\.\d+\.\d+/.test(version) ? undefined : { name, hint: `write ${bare}@1.2.3 with the version you trust` }
+  return version !== undefined && /^\d+\.\d+\.\d+/.test(version)
+    ? undefined
+    : { name, hint: `write ${bare}@1.2.3 with the version you trust` }
 }
 
 function pythonPackage(name: string | undefined): Unpinned | undefined {
@@ -58,12 +62,16 @@ function pythonPackage(name: string | undefined): Unpinned | undefined {
 }
 
 /** Flags of `docker run` that stand alone; every other one takes the next word. */
-const lone = /^(?:-[itdP]+|--(?:rm|init|interactive|tty|detach|privileged|read-only|publish-all|sig-proxy|no-healthcheck|oom-kill-disable))$/
+const lone =
+  /^(?:-[itdP]+|--(?:rm|init|interactive|tty|detach|privileged|read-only|publish-all|sig-proxy|no-healthcheck|oom-kill-disable))$/
 
 function image(args: readonly string[]): Unpinned | undefined {
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] as string
-    if (!arg.startsWith('-')) return /@sha256:[0-9a-f]{64}$/.test(arg) ? undefined : { name: arg, hint: `write ${arg.replace(/:[^:/]*$/, '')}@sha256:… with the digest you trust` }
+    if (!arg.startsWith('-'))
+      return /@sha256:[0-9a-f]{64}$/.test(arg)
+        ? undefined
+        : { name: arg, hint: `write ${arg.replace(/:[^:/]*$/, '')}@sha256:… with the digest you trust` }
     if (!arg.includes('=') && !lone.test(arg)) index++
   }
   return undefined

@@ -41,4 +41,7 @@ export function places(env: Environment = process.env): Places {
   })
 }
 
-const withCredentials = (found: Omit<Places, 'credentials'>): Places => ({ ...found, credentials: join(found.config, 'credentials.json') })
+const withCredentials = (found: Omit<Places, 'credentials'>): Places => ({
+  ...found,
+  credentials: join(found.config, 'credentials.json'),
+})

@@ -2,13 +2,35 @@
 
 export type ProblemCode =
   // The file as text.
-  | 'ENCODING' | 'SYNTAX' | 'TOO_LARGE' | 'TOO_DEEP' | 'DUPLICATE_KEY' | 'FORBIDDEN_KEY'
+  | 'ENCODING'
+  | 'SYNTAX'
+  | 'TOO_LARGE'
+  | 'TOO_DEEP'
+  | 'DUPLICATE_KEY'
+  | 'FORBIDDEN_KEY'
   // The file as a config.
-  | 'UNKNOWN_KEY' | 'WRONG_TYPE' | 'BAD_VALUE' | 'MISSING_KEY' | 'CONFLICT' | 'BAD_ALIAS' | 'NO_SERVERS' | 'UNKNOWN_OVERRIDE'
+  | 'UNKNOWN_KEY'
+  | 'WRONG_TYPE'
+  | 'BAD_VALUE'
+  | 'MISSING_KEY'
+  | 'CONFLICT'
+  | 'BAD_ALIAS'
+  | 'NO_SERVERS'
+  | 'UNKNOWN_OVERRIDE'
   // What it refers to; these hold one backend back.
-  | 'UNSET_VARIABLE' | 'BAD_REFERENCE' | 'UNKNOWN_CREDENTIAL' | 'MISSING_FILE' | 'CREDENTIALS_UNSAFE' | 'CREDENTIALS_INVALID'
+  | 'UNSET_VARIABLE'
+  | 'BAD_REFERENCE'
+  | 'UNKNOWN_CREDENTIAL'
+  | 'MISSING_FILE'
+  | 'CREDENTIALS_UNSAFE'
+  | 'CREDENTIALS_INVALID'
   // What `validate` looks at besides.
-  | 'DEAD_COMMAND' | 'LITERAL_SECRET' | 'UNSAFE_MODE' | 'UNPINNED_PACKAGE' | 'LOADER_VARIABLE' | 'INSECURE_URL'
+  | 'DEAD_COMMAND'
+  | 'LITERAL_SECRET'
+  | 'UNSAFE_MODE'
+  | 'UNPINNED_PACKAGE'
+  | 'LOADER_VARIABLE'
+  | 'INSECURE_URL'
 
 export type Severity = 'error' | 'warning'
 
@@ -63,8 +85,14 @@ export interface FindingExtras {
 
 const finding =
   (severity: Severity) =>
-  (code: ProblemCode, at: Path, message: string, { on = 'value', ...rest }: FindingExtras = {}): Finding =>
-    ({ severity, code, message, at, on, ...rest })
+  (code: ProblemCode, at: Path, message: string, { on = 'value', ...rest }: FindingExtras = {}): Finding => ({
+    severity,
+    code,
+    message,
+    at,
+    on,
+    ...rest,
+  })
 
 export const fault = finding('error')
 export const warning = finding('warning')

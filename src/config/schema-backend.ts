@@ -3,7 +3,22 @@
  * JSON Schema and reference all come from here; rules between keys stand in backend.ts.
  */
 import * as z from 'zod/mini'
-import { choice, defaulted, duration, flag, group, integer, list, map, oneOrMore, optional, root, ruled, size, text } from './fields.ts'
+import {
+  choice,
+  defaulted,
+  duration,
+  flag,
+  group,
+  integer,
+  list,
+  map,
+  oneOrMore,
+  optional,
+  root,
+  ruled,
+  size,
+  text,
+} from './fields.ts'
 
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
@@ -17,13 +32,15 @@ const headers = z.record(
 
 const isHttpUrl = (value: string): boolean => /^https?:\/\/[^\s/]/i.test(value) && URL.canParse(value)
 
-
 const where = {
   cwd: optional(text(), 'Working directory of the process. Left out: the folder of this file.'),
-  envFile: optional(oneOrMore(), 'File(s) of NAME=value lines for the process; `env` wins over them, a later file over an earlier one.'),
+  envFile: optional(
+    oneOrMore(),
+    'File(s) of NAME=value lines for the process; `env` wins over them, a later file over an earlier one.',
+  ),
   env: optional(
     map(text()),
-    'Environment of the process, besides a short list of harmless inherited variables. Nothing else of our own environment reaches it.',
+    'Environment of the process, besides a few harmless inherited variables. Nothing else of our own reaches it.',
   ),
   caFile: optional(text(), 'PEM file of certificate authorities to trust for this server, besides the usual ones.'),
 }
@@ -31,16 +48,20 @@ const where = {
 const endpoint = {
   command: optional(
     ruled(value => value.trim() !== '' && !value.includes('\0'), 'a command'),
-    'Program to start; spoken to over stdin and stdout. A bare name is looked up on the PATH, a relative path is resolved against this file.',
+    'Program to start; spoken to over stdin and stdout. A bare name is looked up on the PATH, a relative path starts here.',
   ),
   args: optional(list(text()), 'Arguments of the command. Never seen by a shell.'),
   ...where,
   url: optional(ruled(isHttpUrl, 'an http:// or https:// URL'), 'Address of a remote server, instead of `command`.'),
-  type: optional(choice('http', 'sse'), 'Transport of a remote server: Streamable HTTP or the older HTTP+SSE. Left out: detected.', {
-    // Editors must not complain of what clients write into the same key; it is taken too.
-    enum: ['http', 'sse', 'streamable-http', 'stdio'],
-    kind: '`http` `sse`',
-  }),
+  type: optional(
+    choice('http', 'sse'),
+    'Transport of a remote server: Streamable HTTP or the older HTTP+SSE. Left out: detected.',
+    {
+      // Editors must not complain of what clients write into the same key; it is taken too.
+      enum: ['http', 'sse', 'streamable-http', 'stdio'],
+      kind: '`http` `sse`',
+    },
+  ),
   headers: optional(headers, 'Headers sent with every request to a remote server.'),
 }
 
@@ -59,7 +80,11 @@ const rules = (what: string) => ({
 const offer = (what: string) =>
   z.object({
     ...rules(what),
-    rename: defaulted(map(z.string().check(z.minLength(1))), {}, "The server's own name → the name to show (the alias prefix is still added)."),
+    rename: defaulted(
+      map(z.string().check(z.minLength(1))),
+      {},
+      "The server's own name → the name to show (the alias prefix is still added).",
+    ),
     describe: defaulted(map(z.string()), {}, "The server's own name → the description to show."),
   })
 
@@ -69,7 +94,7 @@ const behaviour = {
   share: defaulted(
     choice('auto', 'global', 'session'),
     'auto',
-    'Who uses one connection: `global` all clients, `session` each client its own, `auto` all clients as long as questions of the server can be attributed.',
+    "One connection for whom: `global` all clients, `session` each client, `auto` all while a server's questions have an owner.",
   ),
   idleTimeout: defaulted(duration(), '10m', 'Stopped when unused for so long; 0 = never.'),
   restart: group(
@@ -106,10 +131,7 @@ const behaviour = {
     }),
     'Bounds.',
   ),
-  roots: optional(
-    list(root()),
-    'Folders the server is told about: `file://` URLs, or paths. Left out: those of the client.',
-  ),
+  roots: optional(list(root()), 'Folders the server is told about: `file://` URLs, or paths. Left out: those of the client.'),
   tools: group(offer('tools'), "Which tools are shown, by the server's own names, and how."),
   prompts: group(offer('prompts'), "Which prompts are shown, by the server's own names, and how."),
   resources: group(z.object(rules('resources')), "Which resources and templates are shown, by the server's own URIs."),
@@ -121,7 +143,7 @@ export const backendSchema = z.object({
   ...endpoint,
   instances: optional(
     list(instance).check(z.minLength(1)),
-    'Several equal servers behind one alias, each with `command` or `url`; `env`, `cwd`, `envFile`, `headers`, `caFile` beside this key hold for all of them.',
+    'Equal servers behind one alias. `env`, `cwd`, `envFile`, `headers`, `caFile` beside this key hold for all of them.',
   ),
   ...behaviour,
 })

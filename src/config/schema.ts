@@ -38,7 +38,7 @@ const settings = {
       prefix: defaulted(
         choice('always', 'onClash', 'never'),
         'always',
-        'Whether names carry the alias of their backend. With `never` two equal names are an error of the catalogue, not a matter of luck.',
+        'Whether names carry the alias of their backend. Two equal names are refused, never decided by luck.',
       ),
       maxLength: defaulted(integer(16, 256), 64, 'Longer names are shortened, always in the same way.'),
     }),

@@ -35,7 +35,9 @@ export async function showConfig(loaded: Loaded): Promise<ShownValue[]> {
   const { defaults: _, ...shape } = shapeOf(settingsSchema) ?? {}
   const leaves = [...leavesOf(shape, own, undefined, [])]
   for (const [alias, { resolved }] of backends)
-    leaves.push(...leavesOf(shapeOf(backendSchema) ?? {}, resolved, isRaw(defaults) ? defaults : undefined, ['mcpServers', alias]))
+    leaves.push(
+      ...leavesOf(shapeOf(backendSchema) ?? {}, resolved, isRaw(defaults) ? defaults : undefined, ['mcpServers', alias]),
+    )
   return Promise.all(leaves.map(leaf => shown(leaf, loaded)))
 }
 
@@ -52,7 +54,11 @@ function* leavesOf(shape: Record<string, z.core.$ZodType>, own: Raw, defaults: R
     } else if (bare(schema)._zod.def.type === 'record') {
       const [mineRaw, sharedRaw] = [isRaw(mine) ? mine : {}, isRaw(shared) ? shared : {}]
       for (const name of new Set([...Object.keys(sharedRaw), ...Object.keys(mineRaw)]))
-        yield { at: [...path, name], value: (Object.hasOwn(mineRaw, name) ? mineRaw : sharedRaw)[name], from: Object.hasOwn(mineRaw, name) ? 'file' : 'defaults' }
+        yield {
+          at: [...path, name],
+          value: (Object.hasOwn(mineRaw, name) ? mineRaw : sharedRaw)[name],
+          from: Object.hasOwn(mineRaw, name) ? 'file' : 'defaults',
+        }
     } else if (mine !== undefined) yield { at: path, value: mine, from: 'file' }
     else if (shared !== undefined) yield { at: path, value: shared, from: 'defaults' }
     else {
@@ -77,7 +83,10 @@ async function shown({ at, value, from }: Leaf, loaded: Loaded): Promise<ShownVa
 
 function mask(value: unknown, written: Path, at: Path, marks: Trail['marks']): unknown {
   if (Array.isArray(value)) return value.map((item, index) => mask(item, [...written, index], [...at, index], marks))
-  if (isRaw(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mask(item, [...written, key], [...at, key], marks)]))
+  if (isRaw(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, mask(item, [...written, key], [...at, key], marks)]),
+    )
   const mark = marks.get(JSON.stringify(written))
   if (mark === 'unresolved') return value
   const name = at.at(-1)

@@ -33,7 +33,8 @@ export async function readSource(file: string): Promise<Source> {
   if (!bytes) return tooLarge(namedYaml ? maxYamlBytes : maxJsonBytes)
 
   const decoded = decode(bytes)
-  if ('message' in decoded) return broken(file, decoded.text, 'ENCODING', decoded.message, decoded.offset, 'save the file as UTF-8')
+  if ('message' in decoded)
+    return broken(file, decoded.text, 'ENCODING', decoded.message, decoded.offset, 'save the file as UTF-8')
   const { text } = decoded
 
   if (namedYaml || (extension !== '.json' && extension !== '.jsonc' && !/^\s*(\{|\/[/*])/.test(text))) {
@@ -53,7 +54,14 @@ export async function readSource(file: string): Promise<Source> {
   return { file, value, findings, locate: locating(text, () => (locator ??= jsonLocator(text))) }
 }
 
-const broken = (file: string, text: string, code: 'TOO_LARGE' | 'ENCODING' | 'TOO_DEEP', message: string, offset = 0, hint?: string): Source => ({
+const broken = (
+  file: string,
+  text: string,
+  code: 'TOO_LARGE' | 'ENCODING' | 'TOO_DEEP',
+  message: string,
+  offset = 0,
+  hint?: string,
+): Source => ({
   file,
   value: undefined,
   findings: [fault(code, [], message, { offset, hint })],
@@ -91,7 +99,7 @@ function readBytes(file: string, limit: number): Buffer | undefined {
     if (stat.isFile()) return stat.size > limit ? undefined : readFileSync(handle)
     if (!stat.isFIFO() && !stat.isSocket()) throw new McpError('CONFIG_INVALID', `${file} is no file`)
     const chunks: Buffer[] = []
-    for (let total = 0; ; ) {
+    for (let total = 0; ;) {
       const chunk = Buffer.allocUnsafe(64 * 1024)
       const count = readSync(handle, chunk)
       if (count === 0) return Buffer.concat(chunks)
@@ -102,7 +110,8 @@ function readBytes(file: string, limit: number): Buffer | undefined {
   } catch (error) {
     if (error instanceof McpError) throw error
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw new McpError('CONFIG_NOT_FOUND', `there is no file ${file}`, { cause: error })
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new McpError('CONFIG_NOT_FOUND', `there is no file ${file}`, { cause: error })
     throw new McpError('CONFIG_INVALID', `${file} cannot be read (${code ?? 'unknown error'})`, { cause: error })
   } finally {
     if (handle !== undefined) closeSync(handle)
@@ -112,7 +121,8 @@ function readBytes(file: string, limit: number): Buffer | undefined {
 /** `offset` counts in `text`, which is what could be read of it. */
 function decode(bytes: Buffer): { text: string } | { text: string; message: string; offset: number } {
   const [first, second] = bytes
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return { text: '', message: 'the file is UTF-16', offset: 0 }
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+    return { text: '', message: 'the file is UTF-16', offset: 0 }
   let text: string
   try {
     // Drops a byte order mark, as editors expect.

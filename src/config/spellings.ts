@@ -43,11 +43,54 @@ const types: Readonly<Record<string, string | undefined>> = {
 
 /** Keys of clients that mean nothing to us and are no mistake. */
 const silent = new Set([
-  'alwaysLoad', 'alwaysAllow', 'autoApprove', 'authProviderType', 'auth', 'bundled', 'category', 'comment', 'default_tools_approval_mode',
-  'description', 'dev', 'displayName', 'extensions', 'gallery', 'icon', 'icons', 'id', 'installed', 'longRunning', 'metadata', 'name', 'note',
-  'notes', 'oauth', 'oauth_resource', 'package', 'presentation', 'provider', 'registryUrl', 'remote', 'required', 'sandbox', 'sandboxEnabled',
-  'scope', 'scopes', 'settings', 'source', 'supports_parallel_tool_calls', 'tags', 'targetAudience', 'targetServiceAccount', 'title',
-  'toolPermissions', 'trust', 'version', '_comment', '$comment', '//',
+  'alwaysLoad',
+  'alwaysAllow',
+  'autoApprove',
+  'authProviderType',
+  'auth',
+  'bundled',
+  'category',
+  'comment',
+  'default_tools_approval_mode',
+  'description',
+  'dev',
+  'displayName',
+  'extensions',
+  'gallery',
+  'icon',
+  'icons',
+  'id',
+  'installed',
+  'longRunning',
+  'metadata',
+  'name',
+  'note',
+  'notes',
+  'oauth',
+  'oauth_resource',
+  'package',
+  'presentation',
+  'provider',
+  'registryUrl',
+  'remote',
+  'required',
+  'sandbox',
+  'sandboxEnabled',
+  'scope',
+  'scopes',
+  'settings',
+  'source',
+  'supports_parallel_tool_calls',
+  'tags',
+  'targetAudience',
+  'targetServiceAccount',
+  'title',
+  'toolPermissions',
+  'trust',
+  'version',
+  '_comment',
+  '$comment',
+  '//',
 ])
 
 /** Lists of tools that clients hide or show by their exact names. */
@@ -72,7 +115,13 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
     const [key, inner] = path
     const name = path.join('.')
     if (inner === undefined) {
-      if (Object.hasOwn(raw, key)) return void complain(String(origin[0]), 'CONFLICT', `${from.get(key)?.[0] ?? key} and ${origin[0]} say the same thing`, 'keep one of them')
+      if (Object.hasOwn(raw, key))
+        return void complain(
+          String(origin[0]),
+          'CONFLICT',
+          `${from.get(key)?.[0] ?? key} and ${origin[0]} say the same thing`,
+          'keep one of them',
+        )
       raw[key] = value
     } else {
       // Our own spelling of a nested key stands; a client's fills what is missing.
@@ -84,8 +133,7 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
   }
 
   // First everything in our own words, so that a client's words never win over them.
-  for (const [key, value] of Object.entries(source))
-    if (!isForeign(key, value)) raw[key] = isRaw(value) ? { ...value } : value
+  for (const [key, value] of Object.entries(source)) if (!isForeign(key, value)) raw[key] = isRaw(value) ? { ...value } : value
 
   // Whole groups before single members of them.
   const foreign = Object.entries(source).filter(([key, value]) => isForeign(key, value))
@@ -103,7 +151,12 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
     else spellRest(key, value, put)
   }
   if (Object.hasOwn(source, 'headersHelper'))
-    findings.push(warning('UNKNOWN_KEY', [...at, 'headersHelper'], 'headersHelper is not supported: the command will not run', { on: 'key', hint: 'use headers with ${cred:NAME}' }))
+    findings.push(
+      warning('UNKNOWN_KEY', [...at, 'headersHelper'], 'headersHelper is not supported: the command will not run', {
+        on: 'key',
+        hint: 'use headers with ${cred:NAME}',
+      }),
+    )
   return { raw, from }
 }
 
@@ -111,12 +164,25 @@ type Put = (path: readonly [string, string?], value: unknown, origin: Path) => v
 type Complain = (key: string, code: 'CONFLICT' | 'BAD_VALUE', message: string, hint?: string) => void
 
 const others = new Set([
-  'disabled', 'isActive', 'timeout', 'startup_timeout_sec', 'startup_timeout_ms', 'tool_timeout_sec', 'env_vars', 'bearer_token_env_var',
-  'env_http_headers', 'headersHelper',
+  'disabled',
+  'isActive',
+  'timeout',
+  'startup_timeout_sec',
+  'startup_timeout_ms',
+  'tool_timeout_sec',
+  'env_vars',
+  'bearer_token_env_var',
+  'env_http_headers',
+  'headersHelper',
 ])
 
 const isForeign = (key: string, value: unknown): boolean =>
-  Object.hasOwn(renamed, key) || Object.hasOwn(toolLists, key) || others.has(key) || silent.has(key) || key === 'type' || (key === 'command' && typeof value === 'object' && value !== null)
+  Object.hasOwn(renamed, key) ||
+  Object.hasOwn(toolLists, key) ||
+  others.has(key) ||
+  silent.has(key) ||
+  key === 'type' ||
+  (key === 'command' && typeof value === 'object' && value !== null)
 
 /** `["npx", "-y", "pkg"]` (OpenCode) and `{path, args, env}` (older Zed). */
 function spellCommand(value: unknown, put: Put): void {
@@ -141,7 +207,16 @@ function spellType(key: string, value: unknown, put: Put, complain: Complain): v
 }
 
 function spellEnabled(key: string, value: unknown, raw: Raw, put: Put, complain: Complain): void {
-  const enabled = key === 'disabled' ? (typeof value === 'boolean' ? !value : value === 'true' ? false : value === 'false' ? true : value) : value
+  const enabled =
+    key === 'disabled'
+      ? typeof value === 'boolean'
+        ? !value
+        : value === 'true'
+          ? false
+          : value === 'false'
+            ? true
+            : value
+      : value
   if (!Object.hasOwn(raw, 'enabled')) return put(['enabled'], enabled, [key])
   if (raw['enabled'] !== enabled) complain(key, 'CONFLICT', `enabled and ${key} contradict each other`, 'keep enabled')
 }
@@ -154,7 +229,8 @@ function spellRest(key: string, value: unknown, put: Put): void {
   else if (key === 'startup_timeout_ms') put(['timeouts', 'start'], value, [key])
   else if (key === 'tool_timeout_sec') put(['timeouts', 'call'], seconds, [key])
   else if (key === 'env_vars' && isTexts(value)) for (const name of value) put(['env', name], `\${${name}:-}`, [key])
-  else if (key === 'bearer_token_env_var' && typeof value === 'string') put(['headers', 'Authorization'], `Bearer \${${value}}`, [key])
+  else if (key === 'bearer_token_env_var' && typeof value === 'string')
+    put(['headers', 'Authorization'], `Bearer \${${value}}`, [key])
   else if (key === 'env_http_headers' && isRaw(value))
     for (const [name, variable] of Object.entries(value)) put(['headers', name], `\${${String(variable)}}`, [key])
 }

@@ -65,7 +65,8 @@ export const readText = (input: unknown): Reading<string> => {
 
 /** The largest unit that says it without a fraction. */
 export const formatDuration = (ms: number): string => format(ms, durationUnits, ['d', 'h', 'm', 's'], 'ms')
-export const formatSize = (bytes: number): string => format(bytes, { GiB: 1024 ** 3, MiB: 1024 ** 2, KiB: 1024 }, ['GiB', 'MiB', 'KiB'], 'B')
+export const formatSize = (bytes: number): string =>
+  format(bytes, { GiB: 1024 ** 3, MiB: 1024 ** 2, KiB: 1024 }, ['GiB', 'MiB', 'KiB'], 'B')
 
 function format(amount: number, units: Readonly<Record<string, number>>, order: readonly string[], smallest: string): string {
   for (const unit of order) {

@@ -20,11 +20,21 @@ export function parseYaml(text: string): YamlReading {
   const findings: Finding[] = []
   let document: Document.Parsed
   try {
-    document = yaml.parseDocument(text, { prettyErrors: false, uniqueKeys: false, merge: false, version: '1.2', keepSourceTokens: false })
+    document = yaml.parseDocument(text, {
+      prettyErrors: false,
+      uniqueKeys: false,
+      merge: false,
+      version: '1.2',
+      keepSourceTokens: false,
+    })
   } catch (error) {
     // The stack was used up; anything else is not the file's fault.
     if (!(error instanceof RangeError)) throw error
-    return { value: undefined, findings: [fault('TOO_DEEP', [], 'the file is nested too deep to be read', { offset: 0 })], locate: () => 0 }
+    return {
+      value: undefined,
+      findings: [fault('TOO_DEEP', [], 'the file is nested too deep to be read', { offset: 0 })],
+      locate: () => 0,
+    }
   }
   // Unknown tags and directives are only warnings there; a config has no use for either.
   for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))

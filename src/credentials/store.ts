@@ -55,7 +55,8 @@ export function openCredentials(file: string): Credentials {
       checkName(name)
       if (value === '') throw new McpError('CREDENTIALS_INVALID', `the value of ${name} is empty`)
       if (value.includes('\0')) throw new McpError('CREDENTIALS_INVALID', `the value of ${name} contains a NUL character`)
-      if (Buffer.byteLength(value) > maxBytes / 16) throw new McpError('CREDENTIALS_INVALID', `the value of ${name} is larger than 64 KiB`)
+      if (Buffer.byteLength(value) > maxBytes / 16)
+        throw new McpError('CREDENTIALS_INVALID', `the value of ${name} is larger than 64 KiB`)
       await change(found => Boolean(found.set(name, value)))
     },
     remove(name) {
@@ -92,7 +93,9 @@ function readEntries(file: string): Map<string, string> {
     throw new McpError('CREDENTIALS_INVALID', `${file} is not JSON`, { hint: 'it should read {"NAME": "value"}' })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new McpError('CREDENTIALS_INVALID', `${file} is not an object of names and values`, { hint: 'it should read {"NAME": "value"}' })
+    throw new McpError('CREDENTIALS_INVALID', `${file} is not an object of names and values`, {
+      hint: 'it should read {"NAME": "value"}',
+    })
   const entries = new Map<string, string>()
   for (const [name, entry] of Object.entries(value)) {
     checkName(name)
@@ -129,7 +132,9 @@ function refuseForeignLink(file: string): void {
   if (!lstatSync(file).isSymbolicLink()) return
   const target = realpathSync(file)
   if (dirname(target) !== realpathSync(dirname(file)))
-    throw new McpError('CREDENTIALS_UNSAFE', `${file} is a link to ${target}`, { hint: `put the file itself there: rm '${file}' && install -m 600 '${target}' '${file}'` })
+    throw new McpError('CREDENTIALS_UNSAFE', `${file} is a link to ${target}`, {
+      hint: `put the file itself there: rm '${file}' && install -m 600 '${target}' '${file}'`,
+    })
 }
 
 function refuseOthers(file: string, stat: Stats): void {
@@ -137,7 +142,13 @@ function refuseOthers(file: string, stat: Stats): void {
   if (process.platform === 'win32') return
   const own = process.getuid?.()
   if (own !== undefined && stat.uid !== own)
-    throw new McpError('CREDENTIALS_UNSAFE', `${file} belongs to another user (uid ${stat.uid})`, { hint: `chown ${own} '${file}' && chmod 600 '${file}'` })
+    throw new McpError('CREDENTIALS_UNSAFE', `${file} belongs to another user (uid ${stat.uid})`, {
+      hint: `chown ${own} '${file}' && chmod 600 '${file}'`,
+    })
   if ((stat.mode & 0o077) !== 0)
-    throw new McpError('CREDENTIALS_UNSAFE', `others can access ${file} (mode ${(stat.mode & 0o777).toString(8).padStart(4, '0')})`, { hint: `chmod 600 '${file}'` })
+    throw new McpError(
+      'CREDENTIALS_UNSAFE',
+      `others can access ${file} (mode ${(stat.mode & 0o777).toString(8).padStart(4, '0')})`,
+      { hint: `chmod 600 '${file}'` },
+    )
 }

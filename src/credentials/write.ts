@@ -40,7 +40,11 @@ async function replace(file: string, text: string): Promise<void> {
 }
 
 function failed(path: string, done: string, error: unknown): never {
-  throw new McpError('CREDENTIALS_INVALID', `${path} cannot be ${done} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { cause: error })
+  throw new McpError(
+    'CREDENTIALS_INVALID',
+    `${path} cannot be ${done} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
+    { cause: error },
+  )
 }
 
 async function lock(path: string): Promise<() => Promise<void>> {
@@ -53,9 +57,15 @@ async function lock(path: string): Promise<() => Promise<void>> {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code !== 'EEXIST') failed(path, 'made', error)
-      const since = await stat(path).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0)
+      const since = await stat(path).then(
+        ({ mtimeMs }) => Date.now() - mtimeMs,
+        () => 0,
+      )
       if (since > staleMs) await rm(path, { force: true })
-      else if (performance.now() > until) throw new McpError('CREDENTIALS_INVALID', `another process holds ${path}`, { hint: 'try again; remove that file if nothing is running' })
+      else if (performance.now() > until)
+        throw new McpError('CREDENTIALS_INVALID', `another process holds ${path}`, {
+          hint: 'try again; remove that file if nothing is running',
+        })
       else await sleep(20)
     }
   }

@@ -26,14 +26,23 @@ it.each(readdirSync(folder).filter(name => name.endsWith('.json')))('%s loads, a
 describe('what they meant', () => {
   it('Claude Desktop', async () => {
     const { filesystem } = await load('claude-desktop')
-    expect(filesystem?.endpoints).toMatchObject([{ command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', '/data'], env: { LOG: 'info' } }])
+    expect(filesystem?.endpoints).toMatchObject([
+      { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', '/data'], env: { LOG: 'info' } },
+    ])
   })
 
   it('Claude Code', async () => {
     const { files, remote, events } = await load('claude-code')
     expect(files).toMatchObject({ transport: 'stdio', timeouts: { call: 600_000 } })
     expect(remote?.endpoints).toEqual([
-      { kind: 'url', url: 'https://example.com/mcp', type: 'http', headers: { 'X-Team': 'core' }, caFile: undefined, backup: false },
+      {
+        kind: 'url',
+        url: 'https://example.com/mcp',
+        type: 'http',
+        headers: { 'X-Team': 'core' },
+        caFile: undefined,
+        backup: false,
+      },
     ])
     expect(events).toMatchObject({ transport: 'sse', endpoints: [{ type: 'sse' }] })
   })
@@ -63,13 +72,21 @@ describe('what they meant', () => {
 
   it('Codex, written as JSON', async () => {
     const { files, remote } = await load('codex')
-    expect(files).toMatchObject({ timeouts: { start: 20_000, call: 90_000 }, tools: { include: ['read'] }, endpoints: [{ env: { TEAM: 'blue' } }] })
+    expect(files).toMatchObject({
+      timeouts: { start: 20_000, call: 90_000 },
+      tools: { include: ['read'] },
+      endpoints: [{ env: { TEAM: 'blue' } }],
+    })
     expect(remote?.endpoints).toMatchObject([{ headers: { 'X-A': 'b', 'X-Team': 'blue', Authorization: 'Bearer abcdefgh' } }])
   })
 
   it('Gemini', async () => {
     const { remote } = await load('gemini')
-    expect(remote).toMatchObject({ timeouts: { call: 5000 }, tools: { include: ['a'], exclude: ['b'] }, endpoints: [{ type: 'http' }] })
+    expect(remote).toMatchObject({
+      timeouts: { call: 5000 },
+      tools: { include: ['a'], exclude: ['b'] },
+      endpoints: [{ type: 'http' }],
+    })
   })
 
   it('OpenCode, both layouts', async () => {

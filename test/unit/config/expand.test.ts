@@ -16,7 +16,11 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(base, { recursive: true }))
 
-const lookup = (env: Record<string, string> = {}, stored: Record<string, string> = {}): Lookup => ({ env, base, credential: name => stored[name] })
+const lookup = (env: Record<string, string> = {}, stored: Record<string, string> = {}): Lookup => ({
+  env,
+  base,
+  credential: name => stored[name],
+})
 
 describe('a reference', () => {
   const env = { HOST: 'example.com', EMPTY: '', GITHUB_TOKEN: 'ghp', SHARED: 'env', 'odd(x86)': 'odd' }
@@ -75,14 +79,22 @@ describe('a reference', () => {
   })
 
   it('gathers what must not be shown, and the files it read', () => {
-    const { secrets, files } = expandText('${HOST} ${GITHUB_TOKEN} ${file:token} ${cred:x} ${cred:none:-shown}', lookup(env, { x: 'stored' }))
+    const { secrets, files } = expandText(
+      '${HOST} ${GITHUB_TOKEN} ${file:token} ${cred:x} ${cred:none:-shown}',
+      lookup(env, { x: 'stored' }),
+    )
     expect(secrets).toEqual(['ghp', 'from-file', 'stored'])
     expect(files).toEqual([join(base, 'token')])
   })
 
   it('passes on why credentials cannot be had', () => {
     const unsafe = new McpError('CREDENTIALS_UNSAFE', 'others can read it', { hint: 'chmod 600' })
-    const { troubles } = expandText('${cred:x:-y}', { ...lookup(), credential: () => { throw unsafe } })
+    const { troubles } = expandText('${cred:x:-y}', {
+      ...lookup(),
+      credential: () => {
+        throw unsafe
+      },
+    })
     expect(troubles).toEqual([{ code: 'CREDENTIALS_UNSAFE', message: 'others can read it', hint: 'chmod 600' }])
   })
 })
@@ -91,33 +103,56 @@ describe('as a language', () => {
   const variable = fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/)
 
   it('leaves text without references alone', () => {
-    fc.assert(fc.property(fc.string().filter(text => !text.includes('${')), text => void expect(expandText(text, lookup()).value).toBe(text)))
+    fc.assert(
+      fc.property(
+        fc.string().filter(text => !text.includes('${')),
+        text => void expect(expandText(text, lookup()).value).toBe(text),
+      ),
+    )
   })
 
   it('gives any text back when its references are escaped', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom('$', '{', '}', '${', '$${', 'A', ':-', 'x')).map(parts => parts.join('')), text => {
-        // An escape takes the dollar before it, so one is added in front of every reference.
-        expect(expandText(text.replaceAll('${', () => '$${'), lookup({ A: 'no' })).value).toBe(text)
-      }),
+      fc.property(
+        fc.array(fc.constantFrom('$', '{', '}', '${', '$${', 'A', ':-', 'x')).map(parts => parts.join('')),
+        text => {
+          // An escape takes the dollar before it, so one is added in front of every reference.
+          expect(
+            expandText(
+              text.replaceAll('${', () => '$${'),
+              lookup({ A: 'no' }),
+            ).value,
+          ).toBe(text)
+        },
+      ),
     )
   })
 
   it('never looks at what it has put in', () => {
     fc.assert(
-      fc.property(variable, fc.string(), fc.string().filter(text => !/[$]/.test(text)), (name, value, around) => {
-        const sly = `${value}\${${name}}$\${x}\${file:/etc/passwd}`
-        expect(expandText(`${around}\${${name}}${around}`, lookup({ [name]: sly })).value).toBe(`${around}${sly}${around}`)
-      }),
+      fc.property(
+        variable,
+        fc.string(),
+        fc.string().filter(text => !/[$]/.test(text)),
+        (name, value, around) => {
+          const sly = `${value}\${${name}}$\${x}\${file:/etc/passwd}`
+          expect(expandText(`${around}\${${name}}${around}`, lookup({ [name]: sly })).value).toBe(`${around}${sly}${around}`)
+        },
+      ),
     )
   })
 
   it('answers every text with a value or with troubles', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constantFrom('${', '}', '$', ':-', 'env:', 'file:', 'cred:', 'A'), fc.string())).map(parts => parts.join('')), text => {
-        const { value, troubles } = expandText(text, lookup({ A: 'a' }))
-        expect(value === undefined).toBe(troubles.length > 0)
-      }),
+      fc.property(
+        fc
+          .array(fc.oneof(fc.constantFrom('${', '}', '$', ':-', 'env:', 'file:', 'cred:', 'A'), fc.string()))
+          .map(parts => parts.join('')),
+        text => {
+          const { value, troubles } = expandText(text, lookup({ A: 'a' }))
+          expect(value === undefined).toBe(troubles.length > 0)
+        },
+      ),
     )
   })
 })
@@ -142,6 +177,10 @@ describe('a tree', () => {
 
   it('is only marked without a lookup', () => {
     const { value, troubles, marks } = expandTree({ a: '${NONE}' }, undefined)
-    expect({ value, troubles, marks: [...marks] }).toEqual({ value: { a: '${NONE}' }, troubles: [], marks: [['["a"]', 'unresolved']] })
+    expect({ value, troubles, marks: [...marks] }).toEqual({
+      value: { a: '${NONE}' },
+      troubles: [],
+      marks: [['["a"]', 'unresolved']],
+    })
   })
 })

@@ -24,14 +24,18 @@ describe('a JSON text', () => {
       fc.property(fc.string(), fc.string(), (key, other) => {
         const [a, b] = [JSON.stringify(key), JSON.stringify(other)]
         expect(survey(`{"x":{${a}:1,${b}:{${a}:2},${a}:3}}`).plain).toBe(false)
-        if (key !== other && !`${a}${b}`.includes('\\') && key !== '__proto__' && other !== '__proto__') expect(survey(`{${a}:{${a}:1,${b}:2},${b}:[{${a}:1},{${a}:1}]}`).plain).toBe(true)
+        if (key !== other && !`${a}${b}`.includes('\\') && key !== '__proto__' && other !== '__proto__')
+          expect(survey(`{${a}:{${a}:1,${b}:2},${b}:[{${a}:1},{${a}:1}]}`).plain).toBe(true)
       }),
     )
   })
 
-  it.each(['{"a":1,"\\u0061":2}', '{"a":1,/* "b" */"a":2}', '{"a":"{","a":1}', '{"a\\"":1,"a\\"":2}'])('finds the key that %s has twice', async text => {
-    expect((await parseJson(text, survey(text))).findings).toMatchObject([{ code: 'DUPLICATE_KEY' }])
-  })
+  it.each(['{"a":1,"\\u0061":2}', '{"a":1,/* "b" */"a":2}', '{"a":"{","a":1}', '{"a\\"":1,"a\\"":2}'])(
+    'finds the key that %s has twice',
+    async text => {
+      expect((await parseJson(text, survey(text))).findings).toMatchObject([{ code: 'DUPLICATE_KEY' }])
+    },
+  )
 
   it('may have comments and trailing commas', async () => {
     const text = '// a\n{ "a": [1, 2,], /* "a": 3 */ "b": "//", }'
@@ -39,7 +43,12 @@ describe('a JSON text', () => {
   })
 
   it('never makes the survey fail', () => {
-    fc.assert(fc.property(fc.array(fc.constantFrom('{', '}', '[', ']', '"', '\\', '/', '*', ',', ':', 'a', '\n')), parts => void survey(parts.join(''))))
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('{', '}', '[', ']', '"', '\\', '/', '*', ',', ':', 'a', '\n')),
+        parts => void survey(parts.join('')),
+      ),
+    )
   })
 })
 
@@ -54,13 +63,34 @@ it('finds keys and values by path, or the nearest thing around them', async () =
 
 describe('a likely meaning', () => {
   it.each([
-    ['comand', 'command'], ['evn', 'env'], ['URL', 'url'], ['idle_timeout', 'idleTimeout'], ['timeout', 'timeouts'], ['arg', 'args'],
-  ])('of %s is %s', (key, meant) => expect(similar(key, ['command', 'env', 'url', 'idleTimeout', 'timeouts', 'args'])).toBe(meant))
+    ['comand', 'command'],
+    ['evn', 'env'],
+    ['URL', 'url'],
+    ['idle_timeout', 'idleTimeout'],
+    ['timeout', 'timeouts'],
+    ['arg', 'args'],
+  ])('of %s is %s', (key, meant) =>
+    expect(similar(key, ['command', 'env', 'url', 'idleTimeout', 'timeouts', 'args'])).toBe(meant),
+  )
 
-  it.each(['theme', 'x', 'uri', 'no'])('of %s is not known', key => expect(similar(key, ['command', 'env', 'args'])).toBeUndefined())
+  it.each(['theme', 'x', 'uri', 'no'])('of %s is not known', key =>
+    expect(similar(key, ['command', 'env', 'args'])).toBeUndefined(),
+  )
 
   it('is as far as the fewest edits', () => {
-    expect([distance('abc', 'abc', 2), distance('abc', 'acb', 2), distance('abc', 'ab', 2), distance('abc', 'xyz', 2), distance('', 'abcd', 2)]).toEqual([0, 1, 1, 3, 3])
-    fc.assert(fc.property(fc.string({ maxLength: 8 }), fc.string({ maxLength: 8 }), (a, b) => void expect(distance(a, b, 9)).toBe(distance(b, a, 9))))
+    expect([
+      distance('abc', 'abc', 2),
+      distance('abc', 'acb', 2),
+      distance('abc', 'ab', 2),
+      distance('abc', 'xyz', 2),
+      distance('', 'abcd', 2),
+    ]).toEqual([0, 1, 1, 3, 3])
+    fc.assert(
+      fc.property(
+        fc.string({ maxLength: 8 }),
+        fc.string({ maxLength: 8 }),
+        (a, b) => void expect(distance(a, b, 9)).toBe(distance(b, a, 9)),
+      ),
+    )
   })
 })

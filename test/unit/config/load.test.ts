@@ -25,13 +25,21 @@ describe('defaults', () => {
     expect(config).toEqual({
       backends: [
         {
-          alias: 'a', enabled: true, problems: [], transport: 'stdio', balance: 'least-loaded', start: 'lazy', share: 'auto', idleTimeout: 600_000,
+          alias: 'a',
+          enabled: true,
+          problems: [],
+          transport: 'stdio',
+          balance: 'least-loaded',
+          start: 'lazy',
+          share: 'auto',
+          idleTimeout: 600_000,
           endpoints: [{ kind: 'command', command: 'node', args: [], env: {}, cwd: folder, backup: false }],
           restart: { backoff: 1000, maxBackoff: 60_000, resetAfter: 60_000, holdAfter: 5 },
           breaker: { failures: 5, openFor: 30_000 },
           timeouts: { connect: 5000, start: 30_000, install: 120_000, call: 60_000, max: 600_000 },
           limits: { concurrency: 64, queue: 256, messageBytes: 16 * 1024 * 1024 },
-          roots: undefined, idempotent: [],
+          roots: undefined,
+          idempotent: [],
           tools: { include: undefined, exclude: [], rename: {}, describe: {} },
           prompts: { include: undefined, exclude: [], rename: {}, describe: {} },
           resources: { include: undefined, exclude: [] },
@@ -48,13 +56,28 @@ describe('defaults', () => {
 
   it('of the file come between a backend and ours, groups key by key', async () => {
     const loaded = await load({
-      mcpServers: { a: { command: 'x', timeouts: { start: '1s' }, env: { B: '2' } }, b: { command: 'x', start: 'lazy', tools: { exclude: ['y'] } } },
-      defaults: { start: 'eager', timeouts: { call: '2m', start: '9s' }, env: { A: '1', B: '1' }, tools: { include: ['x'], exclude: ['z'] } },
+      mcpServers: {
+        a: { command: 'x', timeouts: { start: '1s' }, env: { B: '2' } },
+        b: { command: 'x', start: 'lazy', tools: { exclude: ['y'] } },
+      },
+      defaults: {
+        start: 'eager',
+        timeouts: { call: '2m', start: '9s' },
+        env: { A: '1', B: '1' },
+        tools: { include: ['x'], exclude: ['z'] },
+      },
     })
     expect(backend(loaded, 'a')).toMatchObject({
-      start: 'eager', timeouts: { start: 1000, call: 120_000, connect: 5000 }, endpoints: [{ env: { A: '1', B: '2' } }], tools: { include: ['x'], exclude: ['z'] },
+      start: 'eager',
+      timeouts: { start: 1000, call: 120_000, connect: 5000 },
+      endpoints: [{ env: { A: '1', B: '2' } }],
+      tools: { include: ['x'], exclude: ['z'] },
     })
-    expect(backend(loaded, 'b')).toMatchObject({ start: 'lazy', timeouts: { start: 9000 }, tools: { include: ['x'], exclude: ['y'] } })
+    expect(backend(loaded, 'b')).toMatchObject({
+      start: 'lazy',
+      timeouts: { start: 9000 },
+      tools: { include: ['x'], exclude: ['y'] },
+    })
   })
 
   it('keep the order of the file', async () => {
@@ -64,7 +87,8 @@ describe('defaults', () => {
   })
 
   it('take every key of the reference', async () => {
-    const { config, problems } = await load(`
+    const { config, problems } = await load(
+      `
 # the example of the reference
 mcpServers:
   files:
@@ -103,7 +127,9 @@ log: { level: info, format: pretty, file: proxy.log }
 daemon: { enabled: true, idleTimeout: 15m }
 catalog: { cache: true, maxAge: 24h }
 x-anything: { at: all }
-`, { name: 'whole.yaml', credential: name => (name === 'github' ? 'stored-value' : undefined) })
+`,
+      { name: 'whole.yaml', credential: name => (name === 'github' ? 'stored-value' : undefined) },
+    )
     expect(problems).toEqual([])
     const [files, github, search] = config.backends
     expect(files).toMatchObject({
@@ -114,10 +140,18 @@ x-anything: { at: all }
       endpoints: [{ env: { LOG: 'info', PORT: '8080', VERSION: '1.10', ON: 'true' } }],
     })
     expect(github?.endpoints).toEqual([
-      { kind: 'url', url: 'https://example.com/mcp', type: 'http', headers: { Authorization: 'Bearer stored-value' }, caFile: join(folder, 'ca.pem'), backup: false },
+      {
+        kind: 'url',
+        url: 'https://example.com/mcp',
+        type: 'http',
+        headers: { Authorization: 'Bearer stored-value' },
+        caFile: join(folder, 'ca.pem'),
+        backup: false,
+      },
     ])
     expect(search).toMatchObject({
-      balance: 'round-robin', transport: 'stdio',
+      balance: 'round-robin',
+      transport: 'stdio',
       endpoints: [
         { kind: 'command', command: 'node', args: ['a.js'], env: { A: '1' }, backup: false },
         { kind: 'url', url: 'http://127.0.0.1:9/mcp', headers: { 'X-A': 'b' }, backup: true },
@@ -125,7 +159,10 @@ x-anything: { at: all }
     })
     expect(config).toMatchObject({
       names: { prefix: 'onClash' },
-      listen: { http: { tokenFile: join(folder, 'token'), tls: { cert: join(folder, 'c.pem'), key: join(folder, 'k.pem') } }, socket: join(folder, 'mcp.sock') },
+      listen: {
+        http: { tokenFile: join(folder, 'token'), tls: { cert: join(folder, 'c.pem'), key: join(folder, 'k.pem') } },
+        socket: join(folder, 'mcp.sock'),
+      },
       log: { format: 'pretty', file: join(folder, 'proxy.log') },
     })
   })
@@ -135,7 +172,10 @@ describe('paths', () => {
   it('start at the folder of the file, or at home', async () => {
     const { config } = await load({
       mcpServers: {
-        bare: { command: 'node' }, relative: { command: './bin/x', cwd: 'sub' }, home: { command: '~/bin/x', cwd: '~' }, absolute: { command: '/bin/x', cwd: '/' },
+        bare: { command: 'node' },
+        relative: { command: './bin/x', cwd: 'sub' },
+        home: { command: '~/bin/x', cwd: '~' },
+        absolute: { command: '/bin/x', cwd: '/' },
       },
     })
     expect(config.backends.map(({ endpoints: [endpoint] }) => endpoint)).toMatchObject([
@@ -157,7 +197,12 @@ describe('paths', () => {
 
 describe('a value that concerns one backend', () => {
   it('holds that one back and lets the others serve', async () => {
-    const loaded = await load({ mcpServers: { good: { command: 'x' }, bad: { command: 'x', args: ['${NONE}'], timeouts: { call: '${NOT}' }, start: 'eager' } } })
+    const loaded = await load({
+      mcpServers: {
+        good: { command: 'x' },
+        bad: { command: 'x', args: ['${NONE}'], timeouts: { call: '${NOT}' }, start: 'eager' },
+      },
+    })
     expect(backend(loaded, 'good')).toMatchObject({ problems: [], endpoints: [{ command: 'x' }] })
     expect(backend(loaded, 'bad')).toMatchObject({ endpoints: [], start: 'eager', transport: 'stdio' })
     expect(backend(loaded, 'bad').problems).toMatchObject([
@@ -187,7 +232,10 @@ describe('a value that concerns one backend', () => {
   })
 
   it('quotes the reference, never what stood in its place', async () => {
-    const { problems } = await load({ mcpServers: { bad: { command: 'x', limits: { queue: '${cred:q}' } } } }, { credential: () => 'hunter22' })
+    const { problems } = await load(
+      { mcpServers: { bad: { command: 'x', limits: { queue: '${cred:q}' } } } },
+      { credential: () => 'hunter22' },
+    )
     expect(JSON.stringify(problems)).not.toContain('hunter22')
     expect(problems[0]?.message).toContain('${cred:q}')
   })
@@ -202,8 +250,17 @@ describe('a value that concerns one backend', () => {
 
   it('is not looked at while the backend is disabled', async () => {
     const loaded = await load(
-      { mcpServers: { a: { command: 'x', enabled: false, args: ['${NONE}'], envFile: 'none', timeouts: { call: '${NO}' } }, b: { command: 'x', enabled: '${ON:-false}' } } },
-      { credential: () => { throw new Error('asked') } },
+      {
+        mcpServers: {
+          a: { command: 'x', enabled: false, args: ['${NONE}'], envFile: 'none', timeouts: { call: '${NO}' } },
+          b: { command: 'x', enabled: '${ON:-false}' },
+        },
+      },
+      {
+        credential: () => {
+          throw new Error('asked')
+        },
+      },
     )
     expect(loaded.config.backends).toMatchObject([
       { alias: 'a', enabled: false, problems: [], endpoints: [] },
@@ -215,16 +272,30 @@ describe('a value that concerns one backend', () => {
 describe('references', () => {
   it('may stand for numbers, switches and durations', async () => {
     const { config } = await load(
-      { mcpServers: { a: { command: 'x', enabled: '${ON}', limits: { queue: '${QUEUE}' }, idleTimeout: '${IDLE}' } }, listen: { http: { port: '${PORT}' } } },
+      {
+        mcpServers: { a: { command: 'x', enabled: '${ON}', limits: { queue: '${QUEUE}' }, idleTimeout: '${IDLE}' } },
+        listen: { http: { port: '${PORT}' } },
+      },
       { env: { ON: 'true', QUEUE: '7', IDLE: '5m', PORT: '0' } },
     )
-    expect(config).toMatchObject({ backends: [{ enabled: true, limits: { queue: 7 }, idleTimeout: 300_000 }], listen: { http: { port: 0 } } })
+    expect(config).toMatchObject({
+      backends: [{ enabled: true, limits: { queue: 7 }, idleTimeout: 300_000 }],
+      listen: { http: { port: 0 } },
+    })
   })
 
   it('are gathered as secrets, with those written out', async () => {
     write('token', 'from-the-file\n')
     const { secrets } = await load(
-      { mcpServers: { a: { command: 'x', env: { A: '${cred:k}', API_KEY: 'written-out-1', LOG: 'info', MY_TOKEN: '${MY_TOKEN}' }, args: ['${file:token}'] } } },
+      {
+        mcpServers: {
+          a: {
+            command: 'x',
+            env: { A: '${cred:k}', API_KEY: 'written-out-1', LOG: 'info', MY_TOKEN: '${MY_TOKEN}' },
+            args: ['${file:token}'],
+          },
+        },
+      },
       { env: { MY_TOKEN: 'from-the-env' }, credential: () => 'from-the-store' },
     )
     expect([...secrets].sort()).toEqual(['from-the-env', 'from-the-file', 'from-the-store', 'written-out-1'])
@@ -251,14 +322,21 @@ describe('unknown keys', () => {
   })
 
   it('may be called like what every object has', async () => {
-    const { problems, config } = await load('{"mcpServers": {"constructor": {"command": "x", "env": {"toString": "1", "constructor": "2"}, "valueOf": 1}}}')
+    const { problems, config } = await load(
+      '{"mcpServers": {"constructor": {"command": "x", "env": {"toString": "1", "constructor": "2"}, "valueOf": 1}}}',
+    )
     expect(problems).toMatchObject([{ severity: 'warning', path: 'mcpServers.constructor.valueOf' }])
     expect(config.backends[0]?.endpoints).toMatchObject([{ env: { toString: '1', constructor: '2' } }])
   })
 
   it('that have no effect where they stand are mentioned', async () => {
-    const { problems } = await load({ mcpServers: { a: { url: 'https://a.example', args: [] }, b: { command: 'x', headers: {} } } })
-    expect(problems.map(({ severity, path }) => [severity, path])).toEqual([['warning', 'mcpServers.a.args'], ['warning', 'mcpServers.b.headers']])
+    const { problems } = await load({
+      mcpServers: { a: { url: 'https://a.example', args: [] }, b: { command: 'x', headers: {} } },
+    })
+    expect(problems.map(({ severity, path }) => [severity, path])).toEqual([
+      ['warning', 'mcpServers.a.args'],
+      ['warning', 'mcpServers.b.headers'],
+    ])
   })
 })
 
@@ -281,7 +359,12 @@ describe('all problems', () => {
 describe('notations', () => {
   it('are told by the extension, else by the text', async () => {
     const yaml = 'mcpServers:\n  a:\n    command: x\n'
-    for (const [name, text] of [['c.yml', yaml], ['c.conf', yaml], ['c.txt', '// JSON\n{"mcpServers": {"a": {"command": "x",}}}'], ['c.jsonc', '/* */{"mcpServers":{"a":{"command":"x"}}}']] as const)
+    for (const [name, text] of [
+      ['c.yml', yaml],
+      ['c.conf', yaml],
+      ['c.txt', '// JSON\n{"mcpServers": {"a": {"command": "x",}}}'],
+      ['c.jsonc', '/* */{"mcpServers":{"a":{"command":"x"}}}'],
+    ] as const)
       expect((await load(text, { name })).config.backends[0]?.endpoints).toMatchObject([{ command: 'x' }])
   })
 
@@ -291,6 +374,9 @@ describe('notations', () => {
       { name: 'm.yaml' },
     )
     expect(problems).toEqual([])
-    expect(config.backends.map(({ endpoints }) => endpoints[0])).toMatchObject([{ command: 'x', env: { A: '1', B: '2' } }, { command: 'x', env: { A: '1', B: '1' } }])
+    expect(config.backends.map(({ endpoints }) => endpoints[0])).toMatchObject([
+      { command: 'x', env: { A: '1', B: '2' } },
+      { command: 'x', env: { A: '1', B: '1' } },
+    ])
   })
 })

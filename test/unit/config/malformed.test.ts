@@ -92,7 +92,10 @@ describe('a malformed file', () => {
 
   it('says what it expected and what was probably meant', async () => {
     const read = async (name: string) => (await inspectConfig(join(folder, name), { env: {} })).problems[0]
-    expect(await read('misspelt-key.json')).toMatchObject({ message: 'unknown key mcpServers.files.comand', hint: 'did you mean "command"?' })
+    expect(await read('misspelt-key.json')).toMatchObject({
+      message: 'unknown key mcpServers.files.comand',
+      hint: 'did you mean "command"?',
+    })
     expect(await read('choice.json')).toMatchObject({
       message: 'mcpServers.files.share: expected "auto" or "global" or "session", got "sesion"',
       hint: 'did you mean "session"?',
@@ -112,7 +115,8 @@ describe('a hostile file', () => {
   beforeAll(() => void (scratch = mkdtempSync(join(tmpdir(), 'config-'))))
   afterAll(() => rmSync(scratch, { recursive: true }))
 
-  const many = (count: number, item: (index: number) => string): string => Array.from({ length: count }, (_, index) => item(index)).join(',\n')
+  const many = (count: number, item: (index: number) => string): string =>
+    Array.from({ length: count }, (_, index) => item(index)).join(',\n')
   const cases: readonly (readonly [string, string | Buffer, string, number, number])[] = [
     ['fifty-megabytes.json', Buffer.alloc(50_000_000, 32), 'TOO_LARGE', 1, 1],
     ['large.yaml', `a: ${'x'.repeat(300_000)}`, 'TOO_LARGE', 1, 1],

@@ -14,7 +14,9 @@ write('plain', 'no program')
 const env = { PATH: join(folder, 'bin') }
 
 const check = async (entry: object, rest: object = {}) =>
-  (await offlineChecks(await load({ mcpServers: { a: entry }, ...rest }), { env })).map(({ severity, code, path, message, hint }) => ({ severity, code, path, message, hint }))
+  (await offlineChecks(await load({ mcpServers: { a: entry }, ...rest }), { env })).map(
+    ({ severity, code, path, message, hint }) => ({ severity, code, path, message, hint }),
+  )
 
 describe('commands', () => {
   it('that are there are fine', async () => {
@@ -23,10 +25,20 @@ describe('commands', () => {
 
   it('that are not there are errors that say where was searched', async () => {
     expect(await check({ command: 'nowhere' })).toMatchObject([
-      { severity: 'error', code: 'DEAD_COMMAND', path: 'mcpServers.a.command', message: expect.stringContaining('nowhere is not on the PATH') as string, hint: `searched ${env.PATH}` },
+      {
+        severity: 'error',
+        code: 'DEAD_COMMAND',
+        path: 'mcpServers.a.command',
+        message: expect.stringContaining('nowhere is not on the PATH') as string,
+        hint: `searched ${env.PATH}`,
+      },
     ])
-    expect(await check({ command: './nowhere' })).toMatchObject([{ code: 'DEAD_COMMAND', message: expect.stringContaining('there is no file') as string }])
-    expect(await check({ command: './plain' })).toMatchObject([{ code: 'DEAD_COMMAND', hint: `chmod +x '${join(folder, 'plain')}'` }])
+    expect(await check({ command: './nowhere' })).toMatchObject([
+      { code: 'DEAD_COMMAND', message: expect.stringContaining('there is no file') as string },
+    ])
+    expect(await check({ command: './plain' })).toMatchObject([
+      { code: 'DEAD_COMMAND', hint: `chmod +x '${join(folder, 'plain')}'` },
+    ])
     expect(await check({ command: 'tool', env: { PATH: '/none' } })).toMatchObject([{ code: 'DEAD_COMMAND' }])
   })
 
@@ -71,27 +83,42 @@ describe('secrets', () => {
     [{ url: 'https://user:password@a.example' }, 'mcpServers.a.url'],
   ])('written out are warned of: %j', async (entry, path) => {
     const [found, ...rest] = await check(entry)
-    expect(found).toMatchObject({ severity: 'warning', code: 'LITERAL_SECRET', path, hint: expect.stringContaining('mcp-proxy credentials set a_') as string })
+    expect(found).toMatchObject({
+      severity: 'warning',
+      code: 'LITERAL_SECRET',
+      path,
+      hint: expect.stringContaining('mcp-proxy credentials set a_') as string,
+    })
     expect(rest).toEqual([])
   })
 
   it.each([
-    { command: 'tool', env: { GITHUB_TOKEN: '${GITHUB_TOKEN:-x}', LOG: 'abcdefgh1234', KEY_FILE: '/run/secrets/key', TOKEN: '' } },
+    {
+      command: 'tool',
+      env: { GITHUB_TOKEN: '${GITHUB_TOKEN:-x}', LOG: 'abcdefgh1234', KEY_FILE: '/run/secrets/key', TOKEN: '' },
+    },
     { url: 'https://a.example', headers: { 'X-Team': 'abcdefgh1234' } },
   ])('are not seen where there are none: %j', async entry => expect(await check(entry)).toEqual([]))
 
   it('over plain http are warned of, except to this machine', async () => {
     const headers = { Authorization: '${T:-Bearer x}' }
     expect(await check({ url: 'http://a.example/mcp', headers })).toMatchObject([{ code: 'INSECURE_URL' }])
-    for (const url of ['http://127.0.0.1:9/mcp', 'http://localhost/mcp', 'http://[::1]/mcp', 'https://a.example/mcp']) expect(await check({ url, headers })).toEqual([])
+    for (const url of ['http://127.0.0.1:9/mcp', 'http://localhost/mcp', 'http://[::1]/mcp', 'https://a.example/mcp'])
+      expect(await check({ url, headers })).toEqual([])
   })
 })
 
 describe('files', () => {
   it('that are named must be there', async () => {
-    expect(await check({ command: 'tool', cwd: 'none' })).toMatchObject([{ severity: 'error', code: 'MISSING_FILE', path: 'mcpServers.a.cwd' }])
-    expect(await check({ url: 'https://a.example', caFile: 'none.pem' })).toMatchObject([{ severity: 'error', code: 'MISSING_FILE', path: 'mcpServers.a.caFile' }])
-    expect(await check({ command: 'tool' }, { listen: { http: { tokenFile: 'none', tls: { cert: 'none', key: 'plain' } } } })).toMatchObject([
+    expect(await check({ command: 'tool', cwd: 'none' })).toMatchObject([
+      { severity: 'error', code: 'MISSING_FILE', path: 'mcpServers.a.cwd' },
+    ])
+    expect(await check({ url: 'https://a.example', caFile: 'none.pem' })).toMatchObject([
+      { severity: 'error', code: 'MISSING_FILE', path: 'mcpServers.a.caFile' },
+    ])
+    expect(
+      await check({ command: 'tool' }, { listen: { http: { tokenFile: 'none', tls: { cert: 'none', key: 'plain' } } } }),
+    ).toMatchObject([
       { code: 'MISSING_FILE', path: 'listen.http.tokenFile' },
       { code: 'MISSING_FILE', path: 'listen.http.tls.cert' },
     ])
@@ -99,7 +126,10 @@ describe('files', () => {
 
   it.runIf(process.platform !== 'win32')('that anybody can change, or read with secrets in them, are warned of', async () => {
     const codes = async (content: object, mode: number) =>
-      (await offlineChecks(await loadConfig(write('modes.json', content, mode), { env: {} }), { env })).map(({ code, hint }) => [code, hint?.split(' ').slice(0, 2).join(' ')])
+      (await offlineChecks(await loadConfig(write('modes.json', content, mode), { env: {} }), { env })).map(({ code, hint }) => [
+        code,
+        hint?.split(' ').slice(0, 2).join(' '),
+      ])
     expect(await codes({ mcpServers: { a: { command: 'tool' } } }, 0o666)).toEqual([['UNSAFE_MODE', 'chmod o-w']])
     expect(await codes({ mcpServers: { a: { command: 'tool' } } }, 0o644)).toEqual([])
     expect(await codes({ mcpServers: { a: { command: 'tool', env: { TOKEN: 'abcdefgh1234' } } } }, 0o644)).toEqual([
@@ -109,6 +139,8 @@ describe('files', () => {
   })
 
   it('that make a program load other code are mentioned', async () => {
-    expect(await check({ command: 'tool', env: { NODE_OPTIONS: '--require ./x' } })).toMatchObject([{ severity: 'warning', code: 'LOADER_VARIABLE', path: 'mcpServers.a.env.NODE_OPTIONS' }])
+    expect(await check({ command: 'tool', env: { NODE_OPTIONS: '--require ./x' } })).toMatchObject([
+      { severity: 'warning', code: 'LOADER_VARIABLE', path: 'mcpServers.a.env.NODE_OPTIONS' },
+    ])
   })
 })

@@ -11,7 +11,11 @@ describe('a variable', () => {
     ['MCP_PROXY_STARTWAIT', '2s', { startWait: 2000 }],
     ['MCP_PROXY_START_WAIT', '2s', { startWait: 2000 }],
     ['MCP_PROXY_LISTEN_HTTP_PORT', '0', { listen: { http: { port: 0, host: '127.0.0.1' } } }],
-    ['MCP_PROXY_LISTEN_HTTP_ALLOWED_HOSTS', 'a.example, b.example', { listen: { http: { allowedHosts: ['a.example', 'b.example'] } } }],
+    [
+      'MCP_PROXY_LISTEN_HTTP_ALLOWED_HOSTS',
+      'a.example, b.example',
+      { listen: { http: { allowedHosts: ['a.example', 'b.example'] } } },
+    ],
     ['MCP_PROXY_DAEMON_ENABLED', 'false', { daemon: { enabled: false } }],
     ['MCP_PROXY_DAEMON_ENABLED', '0', { daemon: { enabled: false } }],
     ['MCP_PROXY_NAMES_MAX_LENGTH', '50', { names: { maxLength: 50 } }],
@@ -30,7 +34,15 @@ describe('a variable', () => {
   it('with a wrong value is an error that names it', async () => {
     const { problems, loaded } = await inspect(one, { env: { MCP_PROXY_LOG_LEVEL: 'loud' } })
     expect(loaded).toBeUndefined()
-    expect(problems).toMatchObject([{ severity: 'error', code: 'BAD_VALUE', file: 'environment', path: 'MCP_PROXY_LOG_LEVEL', message: expect.stringContaining('MCP_PROXY_LOG_LEVEL: expected "debug"') as string }])
+    expect(problems).toMatchObject([
+      {
+        severity: 'error',
+        code: 'BAD_VALUE',
+        file: 'environment',
+        path: 'MCP_PROXY_LOG_LEVEL',
+        message: expect.stringContaining('MCP_PROXY_LOG_LEVEL: expected "debug"') as string,
+      },
+    ])
   })
 
   it('that is no setting is a warning with what was meant', async () => {
@@ -42,7 +54,15 @@ describe('a variable', () => {
   })
 
   it('with a meaning of its own is left alone', async () => {
-    const env = { MCP_PROXY_CONFIG: 'x', MCP_PROXY_HOME: 'x', MCP_PROXY_TOKEN: 'x', MCP_PROXY_NO_DAEMON: '1', MCP_PROXY_PROFILE: 'x', MCP_PROXY__CHILD: 'x', OTHER: 'x' }
+    const env = {
+      MCP_PROXY_CONFIG: 'x',
+      MCP_PROXY_HOME: 'x',
+      MCP_PROXY_TOKEN: 'x',
+      MCP_PROXY_NO_DAEMON: '1',
+      MCP_PROXY_PROFILE: 'x',
+      MCP_PROXY__CHILD: 'x',
+      OTHER: 'x',
+    }
     expect((await load(one, { env })).problems).toEqual([])
   })
 

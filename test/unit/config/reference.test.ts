@@ -6,7 +6,9 @@ import { configJsonSchema, publishedSchema, type JsonSchema } from '../../../src
 const outdated = 'run "npm run docs"'
 
 it('publishes the JSON Schema of the config', async () => {
-  await expect(`${JSON.stringify(publishedSchema(), null, 2)}\n`, outdated).toMatchFileSnapshot('../../../schema/config.schema.json')
+  await expect(`${JSON.stringify(publishedSchema(), null, 2)}\n`, outdated).toMatchFileSnapshot(
+    '../../../schema/config.schema.json',
+  )
 })
 
 it('publishes the configuration reference', async () => {

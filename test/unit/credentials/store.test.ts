@@ -1,6 +1,18 @@
 /** credentials.json: what is stored comes back, nobody else can read it, and a file others could touch is refused. */
 import { execFile } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -82,7 +94,10 @@ describe('a file', () => {
   it.runIf(posix).each([0o640, 0o604, 0o644, 0o620, 0o602, 0o777])('of mode %o is refused, with the line that mends it', mode => {
     store({ a: 'one' }, mode)
     const credentials = openCredentials(file)
-    const refused = expect.objectContaining({ code: 'CREDENTIALS_UNSAFE', details: expect.objectContaining({ hint: `chmod 600 '${file}'` }) as object }) as Error
+    const refused = expect.objectContaining({
+      code: 'CREDENTIALS_UNSAFE',
+      details: expect.objectContaining({ hint: `chmod 600 '${file}'` }) as object,
+    }) as Error
     expect(() => credentials.get('a')).toThrow(refused)
     expect(() => credentials.names()).toThrow(refused)
     expect(credentials.check()).toMatchObject([{ hint: `chmod 600 '${file}'` }])
@@ -110,7 +125,12 @@ describe('a file', () => {
   it.runIf(posix && process.getuid?.() === 0)('of another user is refused', async () => {
     store({ a: 'one' })
     await promisify(execFile)('chown', ['12345', file])
-    expect(() => openCredentials(file).get('a')).toThrow(expect.objectContaining({ code: 'CREDENTIALS_UNSAFE', details: expect.objectContaining({ hint: expect.stringContaining('chown 0') as string }) as object }) as Error)
+    expect(() => openCredentials(file).get('a')).toThrow(
+      expect.objectContaining({
+        code: 'CREDENTIALS_UNSAFE',
+        details: expect.objectContaining({ hint: expect.stringContaining('chown 0') as string }) as object,
+      }) as Error,
+    )
   })
 
   it.runIf(posix)('that is no file is not waited for', async () => {
