@@ -103,6 +103,17 @@ describe('start', () => {
     expect(most).toBe(4)
   })
 
+  it('one that a call waits for starts before those nobody waits for', async () => {
+    const slots = new SpawnSlots(1)
+    const made = Array.from({ length: 4 }, () => setUp({ slots }))
+    for (const { server } of made) server.starts = () => new Promise(resolve => setTimeout(resolve, 1000))
+    for (const { member } of made) void member.offered()
+    const call = made[3]?.member.handle(callOf())
+    await pass(2000)
+    expect(await call).toMatchObject({ kind: 'complete' })
+    expect(made.map(({ server }) => server.attempts)).toEqual([1, 1, 0, 1])
+  })
+
   it('servers that hang do not keep the healthy ones from starting', async () => {
     const slots = new SpawnSlots()
     const hanging = Array.from({ length: 8 }, () => setUp({ slots }))

@@ -336,6 +336,19 @@ describe('instances', () => {
     }
   })
 
+  it('and to no other, if that one is gone', async () => {
+    const { member, a, b } = two({ policy: { restart: { backoff: 10_000 } } })
+    a.auto = false
+    const call = member.handle(callOf())
+    await pass(0)
+    a.opened[0]?.answer({ kind: 'inputRequired', requestState: 's' })
+    const { requestState } = (await call) as { requestState: string }
+    a.last.die()
+    await pass(0)
+    expect(await refusalOf(member.handle(callOf('tools/call', { requestState })))).toMatchObject({ code: 'BACKEND_UNAVAILABLE' })
+    expect(b.connections.flatMap(({ seen }) => seen).filter(({ method }) => method === 'tools/call')).toEqual([])
+  })
+
   it('a task is asked after where it runs', async () => {
     const { member, a, b } = two({ policy: { balance: 'round-robin' } })
     a.auto = b.auto = false
