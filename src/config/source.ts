@@ -42,7 +42,7 @@ export async function readSource(file: string): Promise<Source> {
     const deep = tooDeepAt(text)
     if (deep !== undefined) return broken(file, text, 'TOO_DEEP', `nested deeper than ${maxDepth} levels`, deep)
     const { parseYaml } = await import('./yaml.ts')
-    const { value, findings, locate } = parseYaml(text)
+    const { value, findings, locate } = await parseYaml(text)
     return { file, value, findings, locate: locating(text, () => Promise.resolve(locate)) }
   }
 

@@ -1,8 +1,7 @@
 /**
- * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. Import this file only
- * once a YAML file is to be read: the library is large. Knows nothing of what the values mean.
+ * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. The library is large
+ * and loaded only when a YAML file is read. Knows nothing of what the values mean.
  */
-import * as yaml from 'yaml'
 import type { Document, Node as YamlNode, Pair, Scalar } from 'yaml'
 import { forbiddenKey, maxDepth, maxValues } from './json.ts'
 import { fault, pathText, type Finding, type Path } from './problems.ts'
@@ -16,7 +15,12 @@ export interface YamlReading {
   locate(path: Path, on: 'key' | 'value'): number
 }
 
-export function parseYaml(text: string): YamlReading {
+type Yaml = typeof import('yaml')
+
+export async function parseYaml(text: string): Promise<YamlReading> {
+  const loaded: Yaml & { default?: Yaml } = await import('yaml')
+  // Bundled, a CommonJS module has nothing but a default.
+  const yaml = loaded.default ?? loaded
   const findings: Finding[] = []
   let document: Document.Parsed
   try {
@@ -39,7 +43,7 @@ export function parseYaml(text: string): YamlReading {
   // Unknown tags and directives are only warnings there; a config has no use for either.
   for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))
     findings.push(fault('SYNTAX', [], ownWords[code] ?? firstLine(message), { offset: pos[0] }))
-  const locate = locator(document)
+  const locate = locator(document, yaml)
   if (findings.length > 0) return { value: undefined, findings, locate }
 
   let values = 0
@@ -113,7 +117,7 @@ function mergeInto(target: Record<string, unknown>, from: unknown): void {
       for (const [key, value] of Object.entries(part)) if (!Object.hasOwn(target, key)) target[key] = value
 }
 
-function locator(document: Document.Parsed): YamlReading['locate'] {
+function locator(document: Document.Parsed, yaml: Yaml): YamlReading['locate'] {
   const resolve = (node: unknown): unknown => (yaml.isAlias(node) ? node.resolve(document) : node)
   return (path, on) => {
     let node: unknown = document.contents
