@@ -73,19 +73,19 @@ const table: readonly { from: RegExp; own: RegExp; may: RegExp; why: string }[] 
   {
     from: /^eras\/legacy\//,
     own: /^eras\/(legacy\/.*|[^/]+)$/,
-    may: /^(gateway\/(contract|errors|cancellation|log)|transports\/(channel|exchange))\.ts$/,
+    may: /^(gateway\/(contract|errors|cancellation|log|slot-map)|transports\/(channel|exchange))\.ts$/,
     why: 'the two protocol eras never import each other, so that one can be deleted whole',
   },
   {
     from: /^eras\/modern\//,
     own: /^eras\/(modern\/.*|[^/]+)$/,
-    may: /^(gateway\/(contract|errors|cancellation|log)|transports\/(channel|exchange))\.ts$/,
+    may: /^(gateway\/(contract|errors|cancellation|log|slot-map)|transports\/(channel|exchange))\.ts$/,
     why: 'the two protocol eras never import each other, so that one can be deleted whole',
   },
   {
     from: /^eras\//,
     own: /^eras\//,
-    may: /^(gateway\/(contract|errors|cancellation|log)|transports\/(channel|exchange))\.ts$/,
+    may: /^(gateway\/(contract|errors|cancellation|log|slot-map)|transports\/(channel|exchange))\.ts$/,
     why: 'an era turns a channel into calls and back; routing and bytes are others’ business',
   },
   {

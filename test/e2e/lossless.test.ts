@@ -93,7 +93,8 @@ describe.each(cells)('$client client, $between, $backend backend', ({ client: er
   it('a tool whose output is no object', async () => {
     const { tools } = await result('tools/list') as { tools: JsonObject[] }
     const [odd] = named(payload.tools.filter((tool: JsonObject) => tool['name'] === 'odd_output'))
-    expect(differences(odd, tools.find(tool => tool['name'] === odd?.['name']))).toEqual([])
+    const listed = tools.find(tool => tool['name'] === odd?.['name'])
+    expect(differences(odd, listed)).toEqual([])
     expect(differences(payload.results.odd_output, undressed(await call('odd_output')))).toEqual([])
   })
 

@@ -28,14 +28,30 @@ export function ownerOf(room: Room, relatedTo: RequestId | undefined, task: Task
   if (task) return earOf(room, task.clientId)
   const clients = new Set<string>()
   let best: OpenCall | undefined
-  for (const open of room.calls.values()) {
-    if (!isInteractive(open.first.method)) continue
+  for (const open of askingOf(room)) {
     clients.add(open.call.client.id)
     // The newest that somebody waits for: there an ask can be shown at once.
     if (!best || best.parking?.parked || !open.parking?.parked) best = open
   }
   if (clients.size > 1) return { kind: 'nobody', reason: 'calls of several clients are open on this shared connection' }
   return best ? { kind: 'call', open: best, exact: false } : onlyEar(room)
+}
+
+/**
+ * The calls in whose name the server may ask now. Where each request is a client of its own, all of one home, a call that
+ * waits for answers asks nothing more meanwhile, and may never be taken up again: it does not stand in the way of others.
+ */
+function askingOf({ calls }: Room): OpenCall[] {
+  const asking: OpenCall[] = []
+  let resting = 0
+  for (const open of calls.values()) {
+    if (!isInteractive(open.first.method)) continue
+    asking.push(open)
+    if (open.parking?.parked) resting++
+  }
+  const home = asking[0]?.call.client.home
+  if (home === undefined || resting === 0 || resting === asking.length) return asking
+  return asking.every(({ call }) => call.client.home === home) ? asking.filter(({ parking }) => !parking?.parked) : asking
 }
 
 /** The ear of one client. */
@@ -54,11 +70,11 @@ function onlyEar(room: Room): Owner {
   return only ? { kind: 'watcher', watcher: only } : { kind: 'nobody', reason: 'no call is open and no client listens' }
 }
 
-/** How many different clients the connection serves right now: those that listen and those with calls that may ask. */
-export function clientsOf({ calls, watchers }: Room): Set<string> {
+/** The clients a server's view of the world is made of: those that told roots or can be asked, those with calls that may ask. */
+export function clientsOf(room: Room): Set<string> {
   const clients = new Set<string>()
-  for (const watcher of watchers) clients.add(watcher.client.id)
-  for (const open of calls.values()) if (isInteractive(open.first.method)) clients.add(open.call.client.id)
+  for (const { client, interest, ask } of room.watchers) if (ask || interest.roots) clients.add(client.id)
+  for (const open of askingOf(room)) clients.add(open.call.client.id)
   return clients
 }
 

@@ -5,7 +5,7 @@
 import type { JsonObject } from '../../gateway/contract.ts'
 import { McpError, rpcCodes, toMcpError } from '../../gateway/errors.ts'
 import { isObject } from '../asks.ts'
-import { resourceNotFound } from './wire.ts'
+import { newestRevision, resourceNotFound } from './wire.ts'
 
 /** A result of `method` for a client of `revision`; the same object where nothing stands in the way. */
 export function fitResult(method: string, result: JsonObject, revision: string): JsonObject {
@@ -14,7 +14,7 @@ export function fitResult(method: string, result: JsonObject, revision: string):
     case 'tasks/result':
       return fitToolResult(result, revision)
     case 'tools/list':
-      return fitTools(result)
+      return revision < newestRevision ? fitTools(result) : result
     case 'prompts/get':
       return revision < '2025-06-18' ? fitPrompt(result, revision) : result
     default:
@@ -23,13 +23,13 @@ export function fitResult(method: string, result: JsonObject, revision: string):
 }
 
 /**
- * Legacy structured content is an object, and official clients refuse the whole result when it is not: any other value
- * is told as text instead, as servers of mixed eras do it (SEP-2106).
+ * Structured content that is no object came with the newer protocol (SEP-2106). The newest legacy revision gets it all the
+ * same: nothing is degraded for it. Before that a text stands for it.
  */
 function fitToolResult(result: JsonObject, revision: string): JsonObject {
   const structured = result['structuredContent']
   const misfit = structured !== undefined && !isObject(structured)
-  if (!misfit && revision >= '2025-06-18') return result
+  if (revision >= (misfit ? newestRevision : '2025-06-18')) return result
   const given = Array.isArray(result['content']) ? (result['content'] as unknown[]) : []
   let content = fitBlocks(given, revision)
   const told = structured === undefined || (misfit ? content.some(isText) : content.length > 0)
@@ -40,7 +40,7 @@ function fitToolResult(result: JsonObject, revision: string): JsonObject {
   return fitted
 }
 
-/** One tool whose output schema is no object schema makes official clients refuse the whole list: it goes without. */
+/** One tool whose output schema is no object schema makes older official clients refuse the whole list: it goes without. */
 function fitTools(result: JsonObject): JsonObject {
   const tools = result['tools']
   if (!Array.isArray(tools) || !tools.some(hasMisfitSchema)) return result

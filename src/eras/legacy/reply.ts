@@ -39,7 +39,7 @@ export class Reply {
     this.isBatch = early !== undefined
     this.answers = early ? [...early] : []
     exchange.onGone = () => this.gone()
-    exchange.onQuiet = () => void this.begin()
+    exchange.onQuiet = () => this.start()
   }
 
   /** A notification or a request of ours that belongs to one of these requests. */
@@ -50,7 +50,7 @@ export class Reply {
       if (message.id !== undefined) this.streams.redirect(message)
       return
     }
-    this.begin()
+    this.start()
     const sheddable = message.method === 'notifications/progress' || message.method === 'notifications/message'
     this.emit(JSON.stringify(message), sheddable)
   }
@@ -86,7 +86,8 @@ export class Reply {
     this.streams.finished(this)
   }
 
-  private begin(): void {
+  /** Makes it a stream, from now on if it was none. */
+  start(): void {
     if (this.number !== undefined || !this.exchange) return
     this.number = this.streams.numberStream(this)
     this.stream = this.exchange.stream(this.streams.fields)

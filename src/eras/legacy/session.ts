@@ -86,7 +86,9 @@ export class Session implements Channel, PeerHandlers, Streams {
       const error = new McpError('DUPLICATE_ID', 'a request with this id is still in flight').toRpc()
       return exchange.json(400, JSON.stringify({ jsonrpc: '2.0', id, error }))
     }
-    this.begin(new Reply(exchange, [id], this))
+    const reply = new Reply(exchange, [id], this)
+    this.begin(reply)
+    if (prefersEvents(exchange.header('accept'))) reply.start()
     this.take(message)
   }
 
@@ -272,6 +274,12 @@ export class Session implements Channel, PeerHandlers, Streams {
     if (reply) reply.resume(stream, exchange)
     else stream.end()
   }
+}
+
+/** Either form is ours to choose; a client that names event streams first is given one from the start. */
+function prefersEvents(accept: string | undefined): boolean {
+  const events = accept?.indexOf('text/event-stream') ?? -1
+  return events >= 0 && events < (accept as string).indexOf('application/json')
 }
 
 /** An HTTP refusal as a JSON-RPC error that answers no request in particular. */

@@ -69,14 +69,19 @@ describe('results', () => {
     for (const [method, result] of results) expect(fitResult(method, result as never, revision)).toBe(result)
   })
 
-  it.each([[[1, 2]], ['text'], [7], [null], [false]])('tell the structured value %j as text', structuredContent => {
-    expect(fitResult('tools/call', { structuredContent, content: [audio] }, '2025-11-25')).toEqual({
+  it.each([[[1, 2]], ['text'], [7], [null], [false]])('tell the structured value %j as text where the revision knows objects only', structuredContent => {
+    expect(fitResult('tools/call', { structuredContent, content: [audio] }, '2025-06-18')).toEqual({
       content: [audio, { type: 'text', text: JSON.stringify(structuredContent) }],
     })
-    expect(fitResult('tools/call', { structuredContent, content: [text] }, '2025-11-25')).toEqual({ content: [text] })
-    expect(fitResult('tools/call', { structuredContent }, '2025-11-25')).toEqual({
+    expect(fitResult('tools/call', { structuredContent, content: [text] }, '2025-06-18')).toEqual({ content: [text] })
+    expect(fitResult('tools/call', { structuredContent }, '2025-06-18')).toEqual({
       content: [{ type: 'text', text: JSON.stringify(structuredContent) }],
     })
+  })
+
+  it.each([[[1, 2]], ['text'], [7], [null], [false]])('keep the structured value %j for the newest revision', structuredContent => {
+    const result = { structuredContent, content: [] }
+    expect(fitResult('tools/call', result, '2025-11-25')).toBe(result)
   })
 
   it('with nothing but structured content get a text where the revision has none', () => {
@@ -85,13 +90,12 @@ describe('results', () => {
     expect(fitResult('tools/call', result, '2025-03-26')).toEqual({ ...result, content: [{ type: 'text', text: '{"a":1}' }] })
   })
 
-  it('one tool with an odd output schema does not sink the list', () => {
+  it('one tool with an odd output schema does not sink the list of an older client', () => {
     const odd = { name: 'a', outputSchema: { type: 'array' }, vendor: 1 }
     const plain = { name: 'b', outputSchema: { type: 'object', properties: {} } }
-    expect(fitResult('tools/list', { tools: [odd, plain], nextCursor: 'x' }, '2025-11-25')).toEqual({
-      tools: [{ name: 'a', vendor: 1 }, plain],
-      nextCursor: 'x',
-    })
+    const list = { tools: [odd, plain], nextCursor: 'x' }
+    expect(fitResult('tools/list', list, '2025-06-18')).toEqual({ tools: [{ name: 'a', vendor: 1 }, plain], nextCursor: 'x' })
+    expect(fitResult('tools/list', list, '2025-11-25')).toBe(list)
   })
 })
 
