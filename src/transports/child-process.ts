@@ -73,7 +73,7 @@ class ChildChannel implements Channel {
         void this.afterExit(code, signal)
       })
     })
-    this.target = { pid: started.pid, leads: started.leads, exited, strays: () => adopted?.strays() ?? [] }
+    this.target = { pid: started.pid, leads: started.leads, exited, known: () => adopted?.descendants() ?? [] }
     this.pipe = new LinePipe(
       child.stdout,
       child.stdin,
@@ -143,7 +143,7 @@ class ChildChannel implements Channel {
     this.destroyPipes()
   }
 
-  /** A pipe that breaks is most often the first sign of an exit, which says more; a process that lives on without it is no use. */
+  /** A pipe that breaks is mostly the first sign of an exit, which says more. A process that lives on without it is no use. */
   private async unlessExits(what: string): Promise<void> {
     if (this.ending) return
     await Promise.race([this.target.exited, this.grace()])
@@ -153,7 +153,9 @@ class ChildChannel implements Channel {
   private async outputEnded(): Promise<void> {
     const { stdout, stderr } = this.started.child
     await Promise.all(
-      [stdout, stderr].map(stream => (stream.readableEnded || stream.destroyed ? undefined : new Promise(resolve => stream.once('close', resolve)))),
+      [stdout, stderr].map(stream =>
+        stream.readableEnded || stream.destroyed ? undefined : new Promise(resolve => stream.once('close', resolve)),
+      ),
     )
   }
 

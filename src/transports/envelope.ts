@@ -16,8 +16,7 @@ export interface Broken {
 
 type Fields = { [key: string]: unknown }
 
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+export const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Fractions and integers beyond 2^53 are refused: `JSON.parse` rounds the latter, and an answer would reach another call. */
 export const isRequestId = (value: unknown): value is RequestId => typeof value === 'string' || Number.isSafeInteger(value)

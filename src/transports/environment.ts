@@ -3,17 +3,18 @@
  * secret of somebody else's. Everything else has to be configured.
  */
 
-const posixNames = new Set([
-  ...['HOME', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'USER'],
-  ...['LANG', 'TZ', 'TMPDIR'],
-  ...['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'all_proxy'],
-  ...['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'DOCKER_HOST'],
-])
+const words = (text: string): Set<string> => new Set(text.trim().split(/\s+/))
 
-const windowsNames = new Set([
-  ...['APPDATA', 'LOCALAPPDATA', 'PROGRAMDATA', 'PROGRAMFILES', 'PROGRAMFILES(X86)', 'HOMEDRIVE', 'HOMEPATH', 'USERNAME', 'USERPROFILE'],
-  ...['PATH', 'PATHEXT', 'COMSPEC', 'SYSTEMDRIVE', 'SYSTEMROOT', 'WINDIR', 'PROCESSOR_ARCHITECTURE', 'NUMBER_OF_PROCESSORS', 'TEMP', 'TMP'],
-])
+const posixNames = words(`
+  HOME LOGNAME PATH SHELL TERM USER LANG TZ TMPDIR
+  HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
+  NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR DOCKER_HOST
+`)
+
+const windowsNames = words(`
+  APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES PROGRAMFILES(X86) HOMEDRIVE HOMEPATH USERNAME USERPROFILE
+  PATH PATHEXT COMSPEC SYSTEMDRIVE SYSTEMROOT WINDIR PROCESSOR_ARCHITECTURE NUMBER_OF_PROCESSORS TEMP TMP
+`)
 
 const isPassed = (name: string, windows: boolean): boolean =>
   posixNames.has(name) || /^(LC|XDG)_/.test(name) || (windows && windowsNames.has(name.toUpperCase()))
@@ -33,7 +34,8 @@ export function childEnvironment(
     if (value !== undefined && isPassed(name, windows) && !value.startsWith('()')) environment[name] = value
   }
   for (const [name, value] of Object.entries(configured)) {
-    if (windows) for (const other of Object.keys(environment)) if (other.toUpperCase() === name.toUpperCase()) delete environment[other]
+    if (windows)
+      for (const other of Object.keys(environment)) if (other.toUpperCase() === name.toUpperCase()) delete environment[other]
     environment[name] = value
   }
   return environment

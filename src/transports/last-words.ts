@@ -26,7 +26,9 @@ export class LastWords {
   /** The last lines, at most `lines` of them. */
   text(lines: number = lastWordsDefaults.lines): string {
     if (!this.ring) return ''
-    const bytes = this.wrapped ? Buffer.concat([this.ring.subarray(this.at), this.ring.subarray(0, this.at)]) : this.ring.subarray(0, this.at)
+    const bytes = this.wrapped
+      ? Buffer.concat([this.ring.subarray(this.at), this.ring.subarray(0, this.at)])
+      : this.ring.subarray(0, this.at)
     return plain(bytes.toString('utf8'))
       .split('\n')
       .map(line => line.trimEnd())

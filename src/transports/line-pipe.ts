@@ -39,7 +39,9 @@ export class LinePipe {
     this.input = input
     this.author = author
     this.events = events
-    const noise = sparse((line, left) => log.warn({ line, ...(left > 0 && { left }) }, `not a message, on the ${author}'s standard output`))
+    const noise = sparse((line, left) =>
+      log.warn({ line, ...(left > 0 && { left }) }, `not a message, on the ${author}'s standard output`),
+    )
     this.reader = new LineReader(
       author,
       {
@@ -77,12 +79,18 @@ export class LinePipe {
     const { id, method } = message
     const isRequest = method !== undefined && id !== undefined && id !== null
     if (isRequest && this.author === 'backend' && this.writer.full)
-      return this.refuse(new McpError('BACKEND_BUSY', 'the backend does not read its input fast enough', { retryAfterMs: 1000 }), id)
+      return this.refuse(
+        new McpError('BACKEND_BUSY', 'the backend does not read its input fast enough', { retryAfterMs: 1000 }),
+        id,
+      )
     let text: string
     try {
       text = JSON.stringify(message) + '\n'
     } catch (cause) {
-      return this.refuse(new McpError('MESSAGE_TOO_LARGE', 'the message cannot be written as JSON', { cause }), isRequest ? id : undefined)
+      const error = new McpError('MESSAGE_TOO_LARGE', 'the message cannot be written as JSON', { cause })
+      if (method !== undefined || id === undefined) return this.refuse(error, isRequest ? id : undefined)
+      // Whoever waits for an answer gets one.
+      text = JSON.stringify({ jsonrpc: '2.0', id, error: error.toRpc() }) + '\n'
     }
     this.writer.push(text, isRequest ? undefined : method)
   }
@@ -126,9 +134,9 @@ export class LinePipe {
 
   private batch(messages: readonly Message[]): boolean {
     if (this.over) return true
-    const taken = this.receiver?.batch?.(messages) ?? false
-    if (taken && this.events.received) for (const message of messages) this.events.received(message)
-    return taken
+    if (!this.receiver?.batch) return false
+    if (this.events.received) for (const message of messages) this.events.received(message)
+    return this.receiver.batch(messages)
   }
 
   private malformed(error: McpError, id: RequestId | undefined, part: MessagePart | undefined): void {

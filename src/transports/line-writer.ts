@@ -93,7 +93,7 @@ export class LineWriter {
     setImmediate(this.flush)
   }
 
-  /** Writes what waits, then ends the stream, unless the reader is stuck. Resolves when all is written or nothing more will be. */
+  /** Writes what waits, then ends the stream. Resolves when all is written, or nothing more will be. */
   end(): Promise<void> {
     if (this.over || this.ending) return Promise.resolve()
     return new Promise(resolve => {
@@ -189,7 +189,8 @@ export class LineWriter {
 
   /** Room for one more line of a lane in a full queue; false = the line is not worth queueing. */
   private makeWay(text: string, name: string): boolean {
-    if (!this.lanes) for (const entry of this.queue) if (entry.lane !== undefined && !entry.gone) this.lane(entry.lane).push(entry)
+    if (!this.lanes)
+      for (const entry of this.queue) if (entry.lane !== undefined && !entry.gone) this.lane(entry.lane).push(entry)
     const waiting = this.lane(name)
     const newest = waiting.at(-1)
     if (newest && !newest.gone && newest.text === text) return false

@@ -6,7 +6,17 @@
 import { isUtf8 } from 'node:buffer'
 import type { McpError } from '../gateway/errors.ts'
 import type { Message, MessagePart, RequestId } from './channel.ts'
-import { broken, faultOf, isDeeper, isFields, looksLikeMessage, sortBatch, traceOf, type Author, type Broken } from './envelope.ts'
+import {
+  broken,
+  faultOf,
+  isDeeper,
+  isFields,
+  looksLikeMessage,
+  sortBatch,
+  traceOf,
+  type Author,
+  type Broken,
+} from './envelope.ts'
 import { headBytes, peek, tailBytes } from './peek.ts'
 
 export const lineDefaults = { maxLineBytes: 16 * 1024 * 1024, maxDepth: 100, maxBatch: 100 } as const

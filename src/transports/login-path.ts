@@ -36,7 +36,8 @@ function loginShell(): string | undefined {
 
 /** Starts `shell` as a login shell and has it print its PATH; gives up after `capMs`. */
 export function askShell(shell: string | undefined, capMs: number): Promise<LoginPath | undefined> {
-  if (process.platform === 'win32' || !shell || !isAbsolute(shell) || !shells.has(basename(shell))) return Promise.resolve(undefined)
+  if (process.platform === 'win32' || !shell || !isAbsolute(shell) || !shells.has(basename(shell)))
+    return Promise.resolve(undefined)
   return new Promise(resolve => {
     // Interactive, because version managers put themselves into the files of interactive shells; in a session of its
     // own, so that it cannot take our terminal.

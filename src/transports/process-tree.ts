@@ -83,7 +83,7 @@ async function scan(view: ProcessView): Promise<ProcessRow[]> {
   if (view === 'ps') return ps(['-A'])
   const rows: ProcessRow[] = []
   let turn = 0
-  for (const name of readdirSync('/proc')) {
+  for (const name of readNames()) {
     const first = name.charCodeAt(0)
     if (first < 0x30 || first > 0x39) continue
     const row = readRow(Number(name))
@@ -93,9 +93,21 @@ async function scan(view: ProcessView): Promise<ProcessRow[]> {
   return rows
 }
 
+/** Without descriptors left, or without /proc, there is nothing to see. */
+function readNames(): string[] {
+  try {
+    return readdirSync('/proc')
+  } catch {
+    return []
+  }
+}
+
 let scanning: Promise<ProcessRow[]> | undefined
 
-/** All processes, as of a moment ago: those who ask while somebody is looking are told the same. */
+/**
+ * All processes, as of a moment ago: those who ask while somebody is looking are told the same. Empty where they cannot
+ * be seen. Never rejects.
+ */
 export function listProcesses(view: ProcessView = viewOf()): Promise<ProcessRow[]> {
   if (view !== viewOf()) return scan(view)
   return (scanning ??= scan(view).finally(() => (scanning = undefined)))

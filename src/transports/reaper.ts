@@ -6,7 +6,16 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { silent, type Log } from '../gateway/log.ts'
-import { family, findProcess, listProcesses, psEnvironment, readRow, unknownStart, viewOf, type ProcessRef } from './process-tree.ts'
+import {
+  family,
+  findProcess,
+  listProcesses,
+  psEnvironment,
+  readRow,
+  unknownStart,
+  viewOf,
+  type ProcessRef,
+} from './process-tree.ts'
 import { reaperScript } from './reaper-script.ts'
 import { RunFile } from './run-file.ts'
 
@@ -16,18 +25,18 @@ export interface ReaperOptions {
   readonly log?: Log | undefined
   /** A POSIX shell, by its absolute path. */
   readonly shell?: string | undefined
-  /** How often to look for descendants that have left their group, in ms. */
+  /** How often to look who descends from the children, in ms. */
   readonly lookEveryMs?: number | undefined
   /** The same for the first look after a child was adopted: by then it has started what it starts. */
   readonly firstLookMs?: number | undefined
 }
 
-export const reaperDefaults = { shell: '/bin/sh', lookEveryMs: 30_000, firstLookMs: 1_000, respawns: 5 } as const
+export const reaperDefaults = { shell: '/bin/sh', lookEveryMs: 30_000, firstLookMs: 1_000 } as const
 
 /** A child process under watch. */
 export interface Adopted {
-  /** Its descendants outside its group, as of the last look. */
-  strays(): readonly ProcessRef[]
+  /** Its descendants, as of the last look, wherever they are by now. */
+  descendants(): readonly ProcessRef[]
   /** Ends the watch: call it when the whole tree is gone. */
   release(): void
 }
@@ -35,7 +44,7 @@ export interface Adopted {
 interface Ward {
   readonly pid: number
   start: string
-  strays: readonly ProcessRef[]
+  descendants: readonly ProcessRef[]
 }
 
 const line = (verb: '+' | '-', kind: 'g' | 'p', ref: ProcessRef): string => `${verb} ${kind} ${ref.pid} ${ref.start}\n`
@@ -49,8 +58,9 @@ export class Reaper {
   private readonly wards = new Set<Ward>()
   private readonly view = viewOf()
   private shellProcess: ChildProcess | undefined
-  private starts = 0
   private timer: NodeJS.Timeout | undefined
+  private dueAt = 0
+  private noShell = false
   private closed = false
 
   constructor(options: ReaperOptions = {}) {
@@ -68,7 +78,7 @@ export class Reaper {
 
   /** Watches over the process group that `pid` leads, and over what descends from it. Call it in the turn of the spawn. */
   adopt(pid: number): Adopted {
-    const ward: Ward = { pid, start: (this.view === 'proc' ? readRow(pid)?.start : undefined) ?? unknownStart, strays: [] }
+    const ward: Ward = { pid, start: (this.view === 'proc' ? readRow(pid)?.start : undefined) ?? unknownStart, descendants: [] }
     this.wards.add(ward)
     if (this.shellProcess) this.tell(line('+', 'g', ward))
     else this.startShell()
@@ -76,10 +86,10 @@ export class Reaper {
     this.save()
     this.lookIn(this.firstLookMs)
     return {
-      strays: () => ward.strays,
+      descendants: () => ward.descendants,
       release: () => {
         if (!this.wards.delete(ward)) return
-        this.tell(line('-', 'g', ward) + ward.strays.map(ref => line('-', 'p', ref)).join(''))
+        this.tell(line('-', 'g', ward) + ward.descendants.map(ref => line('-', 'p', ref)).join(''))
         this.save()
       },
     }
@@ -101,13 +111,16 @@ export class Reaper {
   }
 
   private startShell(): void {
-    if (this.view === 'none' || this.starts > reaperDefaults.respawns) return
+    if (this.view === 'none' || this.noShell) return
     try {
       accessSync(this.shell, constants.X_OK)
     } catch {
-      return this.log.debug({ shell: this.shell }, 'no shell for the reaper: children of a killed proxy are ended at its next start only')
+      this.noShell = true
+      return this.log.debug(
+        { shell: this.shell },
+        'no shell for the reaper: children of a killed proxy are ended at its next start only',
+      )
     }
-    this.starts++
     const shell = spawn(this.shell, ['-c', reaperScript, 'mcp-proxy-reaper', this.view], {
       stdio: ['pipe', 'ignore', 'ignore'],
       // A session of its own: what a terminal sends to our group must not reach it.
@@ -119,7 +132,8 @@ export class Reaper {
     const gone = (): void => {
       if (this.shellProcess !== shell) return
       this.shellProcess = undefined
-      if (this.wards.size > 0 && !this.closed) this.startShell()
+      // Not at once: what ended it may last, such as a lack of processes.
+      if (this.wards.size > 0) this.lookIn(this.firstLookMs)
     }
     shell.on('error', gone)
     shell.on('exit', gone)
@@ -127,7 +141,7 @@ export class Reaper {
     shell.unref()
     ;(shell.stdin as unknown as { unref(): void } | null)?.unref()
     let text = ''
-    for (const ward of this.wards) text += line('+', 'g', ward) + ward.strays.map(ref => line('+', 'p', ref)).join('')
+    for (const ward of this.wards) text += line('+', 'g', ward) + ward.descendants.map(ref => line('+', 'p', ref)).join('')
     this.tell(text)
   }
 
@@ -142,32 +156,39 @@ export class Reaper {
 
   private lookIn(ms: number): void {
     if (this.view === 'none' || this.closed) return
+    const dueAt = performance.now() + ms
+    // Children that come one after another must not put the look off for ever.
+    if (this.timer && this.dueAt <= dueAt) return
     clearTimeout(this.timer)
+    this.dueAt = dueAt
     this.timer = setTimeout(() => void this.look(), ms).unref()
   }
 
-  /** Finds descendants that have a group of their own: once their parents are gone, nothing would lead to them. */
+  /** Notes who descends from whom: once its parents are gone, nothing would lead to a process with a group of its own. */
   private async look(): Promise<void> {
+    this.timer = undefined
     const rows = await listProcesses(this.view)
+    const alive = new Set(rows.map(row => `${row.pid}/${row.start}`))
     let changed = false
-    for (const ward of this.wards) {
-      const alive = new Set(rows.map(row => `${row.pid}/${row.start}`))
-      const found = family(rows, new Set([ward.pid])).filter(row => row.group !== ward.pid)
-      const known = ward.strays.filter(ref => alive.has(`${ref.pid}/${ref.start}`))
+    for (const ward of rows.length === 0 ? [] : this.wards) {
+      const found = family(rows, new Set([ward.pid])).filter(row => row.pid !== ward.pid)
+      const known = ward.descendants.filter(ref => alive.has(`${ref.pid}/${ref.start}`))
       const fresh = found.filter(row => !known.some(ref => ref.pid === row.pid)).map(({ pid, start }) => ({ pid, start }))
-      if (fresh.length === 0 && known.length === ward.strays.length) continue
+      if (fresh.length === 0 && known.length === ward.descendants.length) continue
       changed = true
-      const lost = ward.strays.filter(ref => !known.includes(ref))
-      ward.strays = [...known, ...fresh]
+      const lost = ward.descendants.filter(ref => !known.includes(ref))
+      ward.descendants = [...known, ...fresh]
       this.tell(lost.map(ref => line('-', 'p', ref)).join('') + fresh.map(ref => line('+', 'p', ref)).join(''))
     }
     if (changed) this.save()
-    if (this.wards.size > 0) this.lookIn(this.lookEveryMs)
+    if (this.wards.size === 0) return
+    if (!this.shellProcess) this.startShell()
+    this.lookIn(this.lookEveryMs)
   }
 
   private save(): void {
     const groups = [...this.wards].map(({ pid, start }) => ({ pid, start }))
-    const strays = [...this.wards].flatMap(ward => ward.strays)
-    void this.file?.write({ groups, strays })
+    const descendants = [...this.wards].flatMap(ward => ward.descendants)
+    void this.file?.write({ groups, descendants })
   }
 }

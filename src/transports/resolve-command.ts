@@ -57,7 +57,10 @@ export async function resolveCommand(command: string, options: ResolveOptions): 
   // Empty and relative entries would mean whatever folder we happen to stand in.
   const folders = pathOf(environment, platform).split(path.delimiter).filter(path.isAbsolute)
   const search = (where: readonly string[]): Promise<string | undefined> =>
-    firstProgram(where.flatMap(folder => withExtensions(path.join(folder, command), environment, windows)), isProgram)
+    firstProgram(
+      where.flatMap(folder => withExtensions(path.join(folder, command), environment, windows)),
+      isProgram,
+    )
   const file = await search(folders)
   if (file !== undefined) return done(file)
   const login = windows ? undefined : await (options.loginPath ?? loginPath)()
@@ -71,7 +74,8 @@ function notFound(command: string, folders: readonly string[], login: LoginPath 
   const list = (names: readonly string[]): string =>
     names.slice(0, namedFolders).join(', ') + (names.length > namedFolders ? ` and ${names.length - namedFolders} more` : '')
   const searched = folders.length > 0 ? `searched ${list(folders)}` : 'PATH is empty'
-  const shell = login && (more.length > 0 ? `, and what ${login.shell} adds: ${list(more)}` : `; ${login.shell} adds nothing to it`)
+  const shell =
+    login && (more.length > 0 ? `, and what ${login.shell} adds: ${list(more)}` : `; ${login.shell} adds nothing to it`)
   const hint = `${searched}${shell ?? ''}. Install it, or give its absolute path`
   return new McpError('BACKEND_START_FAILED', `the command ${command} was not found`, { hint })
 }
@@ -82,7 +86,8 @@ function withFolders(environment: Environment, folders: readonly string[], platf
   const present = before.split(path.delimiter)
   const missing = folders.filter(folder => !present.includes(folder))
   if (missing.length === 0) return environment
-  const name = Object.keys(environment).find(key => key === 'PATH' || (platform === 'win32' && key.toUpperCase() === 'PATH')) ?? 'PATH'
+  const name =
+    Object.keys(environment).find(key => key === 'PATH' || (platform === 'win32' && key.toUpperCase() === 'PATH')) ?? 'PATH'
   return { ...environment, [name]: [...(before === '' ? [] : [before]), ...missing].join(path.delimiter) }
 }
 
@@ -95,7 +100,10 @@ function withExtensions(file: string, environment: Environment, windows: boolean
   return extensions.map(extension => file + extension.toLowerCase())
 }
 
-async function firstProgram(candidates: readonly string[], isProgram: (path: string) => Promise<boolean>): Promise<string | undefined> {
+async function firstProgram(
+  candidates: readonly string[],
+  isProgram: (path: string) => Promise<boolean>,
+): Promise<string | undefined> {
   for (const candidate of candidates) if (await isProgram(candidate)) return candidate
   return undefined
 }

@@ -12,8 +12,8 @@ import { findProcess, startPattern, unknownStart, type ProcessRef } from './proc
 export interface Watched {
   /** Leaders of process groups. */
   readonly groups: readonly ProcessRef[]
-  /** Single processes outside those groups. */
-  readonly strays: readonly ProcessRef[]
+  /** Processes that descend from them. */
+  readonly descendants: readonly ProcessRef[]
 }
 
 export interface RunRecord extends Watched {
@@ -84,8 +84,6 @@ export interface FoundRecord {
   readonly path: string
   /** Undefined = the file is not one of ours, or broken. */
   readonly record: RunRecord | undefined
-  /** When it was last written, ms since the epoch. */
-  readonly writtenAt: number
 }
 
 /** All run files of a folder. Reads nothing of a folder or file that others could have written to. */
@@ -98,9 +96,9 @@ export async function readRunFiles(folder: string): Promise<FoundRecord[]> {
       const state = await stat(path)
       if (!isOurs(state) || state.size > maxFileBytes) continue
       const torn = name.endsWith(`${suffix}.new`) && Date.now() - state.mtimeMs > tornAfterMs
-      if (torn) found.push({ path, record: undefined, writtenAt: 0 })
+      if (torn) found.push({ path, record: undefined })
       if (!name.endsWith(suffix)) continue
-      found.push({ path, record: parseRecord(await readFile(path, 'utf8')), writtenAt: state.mtimeMs })
+      found.push({ path, record: parseRecord(await readFile(path, 'utf8')) })
     }
   } catch {
     // No folder, or one that is being cleared by another process: nothing to find.
@@ -113,15 +111,16 @@ const isOurs = (state: { uid: number; mode: number }): boolean =>
 
 export function parseRecord(text: string): RunRecord | undefined {
   try {
-    const { owner, boot, groups, strays } = JSON.parse(text) as RunRecord
-    if (!isRef(owner) || typeof boot !== 'string' || !areRefs(groups) || !areRefs(strays)) return undefined
-    return { owner, boot, groups, strays }
+    const { owner, boot, groups, descendants } = JSON.parse(text) as RunRecord
+    if (!isRef(owner) || typeof boot !== 'string' || !areRefs(groups) || !areRefs(descendants)) return undefined
+    return { owner, boot, groups, descendants }
   } catch {
     return undefined
   }
 }
 
-const areRefs = (value: unknown): value is readonly ProcessRef[] => Array.isArray(value) && value.length <= maxEntries && value.every(isRef)
+const areRefs = (value: unknown): value is readonly ProcessRef[] =>
+  Array.isArray(value) && value.length <= maxEntries && value.every(isRef)
 
 function isRef(value: unknown): value is ProcessRef {
   const { pid, start } = (value ?? {}) as Partial<ProcessRef>

@@ -30,7 +30,10 @@ export interface Started {
   readonly leads: boolean
 }
 
-/** Starts the program. Rejects with BACKEND_START_FAILED, its hint saying what to do. `born` runs in the same turn as the start. */
+/**
+ * Starts the program. Rejects with BACKEND_START_FAILED, its hint saying what to do. `born` runs in the same turn as the
+ * start.
+ */
 export async function start(spec: SpawnSpec, options: SpawnOptions = {}, born?: (pid: number) => void): Promise<Started> {
   const cwd = spec.cwd ?? process.cwd()
   const environment = childEnvironment(options.environment ?? process.env, spec.env)
@@ -71,7 +74,11 @@ export function refuseMetacharacters(file: string, args: readonly string[]): voi
   const at = args.findIndex(arg => /["%!^&|<>\r\n\0]/.test(arg))
   if (at === -1) return
   const hint = 'name the program behind it instead, such as node with the path of its script'
-  throw new McpError('BACKEND_START_FAILED', `argument ${at + 1} has characters that cmd.exe would interpret, and ${file} is run by cmd.exe`, { hint })
+  throw new McpError(
+    'BACKEND_START_FAILED',
+    `argument ${at + 1} has characters that cmd.exe would interpret, and ${file} is run by cmd.exe`,
+    { hint },
+  )
 }
 
 const hints: Readonly<Record<string, string>> = {

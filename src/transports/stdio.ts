@@ -8,12 +8,12 @@ import { silent, type Log } from '../gateway/log.ts'
 import type { Channel, Message, Receiver, RequestId } from './channel.ts'
 import { LinePipe, type PipeLimits } from './line-pipe.ts'
 
-export const stdioDefaults = { lingerMs: 5_000, flushMs: 2_000 } as const
+export const stdioDefaults = { lingerMs: 6_000, flushMs: 2_000 } as const
 
 export interface StdioOptions extends PipeLimits {
   /**
-   * After the client has closed its end: how long requests it had already sent may still be answered, in ms. Serves
-   * `printf … | mcp-proxy run`; a host that wants us gone sooner sends a signal.
+   * After the client has closed its end: how long what it asked may still be answered, in ms since its last request.
+   * Serves `printf … | mcp-proxy run`; a request that has been open for longer, such as a subscription, keeps nobody.
    */
   readonly lingerMs?: number | undefined
   readonly log?: Log | undefined
@@ -36,6 +36,7 @@ class StdioChannel implements Channel {
   private readonly lingerMs: number
   /** Requests of the client that have no answer yet. */
   private readonly unanswered = new Set<RequestId>()
+  private lastRequestAt = -Infinity
   private ended = false
   private timer: NodeJS.Timeout | undefined
   private closing: Promise<void> | undefined
@@ -92,7 +93,10 @@ class StdioChannel implements Channel {
 
   private received(message: Message): void {
     if (message.method === undefined) return
-    if (message.id !== undefined && message.id !== null) return void this.unanswered.add(message.id)
+    if (message.id !== undefined && message.id !== null) {
+      this.lastRequestAt = performance.now()
+      return void this.unanswered.add(message.id)
+    }
     // A request that the client takes back gets no answer, so nobody must wait for one.
     const takenBack = message.params?.['requestId']
     if (takenBack !== undefined) this.unanswered.delete(takenBack as RequestId)
@@ -100,8 +104,9 @@ class StdioChannel implements Channel {
 
   private inputEnded(): void {
     this.ended = true
-    if (this.unanswered.size === 0) this.leave()
-    else this.timer = setTimeout(() => this.leave(), this.lingerMs)
+    const patience = this.lastRequestAt + this.lingerMs - performance.now()
+    if (this.unanswered.size === 0 || patience <= 0) this.leave()
+    else this.timer = setTimeout(() => this.leave(), patience)
   }
 
   private leave(): void {

@@ -3,7 +3,7 @@
  * wait, terminate, kill: basic/lifecycle, shutdown, stdio); must not know what the process was for.
  */
 import { execFile } from 'node:child_process'
-import { family, listProcesses, signalGroup, signalProcess, type ProcessRef, type ProcessRow } from './process-tree.ts'
+import { family, listProcesses, signalGroup, signalProcess, type ProcessRef } from './process-tree.ts'
 
 export const stopDefaults = { eofMs: 2_000, termMs: 3_000, strayMs: 500, killMs: 1_000 } as const
 
@@ -21,14 +21,14 @@ export interface Target {
   /** It leads a process group, which may be signalled as a whole. */
   readonly leads: boolean
   readonly exited: Promise<unknown>
-  /** Descendants that have left the group, as far as they are known from earlier. */
-  strays(): readonly ProcessRef[]
+  /** Its descendants, as far as they are known from earlier. */
+  known(): readonly ProcessRef[]
 }
 
 /** Ends the whole tree. Resolves when nothing of it is left, or nothing that can be killed; says which. */
 export async function stopTree(target: Target, closeInput: () => void, timing: StopTiming = {}): Promise<boolean> {
   const { eofMs, termMs } = { ...stopDefaults, ...defined(timing) }
-  const outside = new Map(target.strays().map(ref => [ref.pid, ref]))
+  const outside = new Map(target.known().map(ref => [ref.pid, ref]))
   // Before its parents go: afterwards nothing tells that a process with a group of its own belonged here.
   if (target.leads) await noteOutsiders(target.pid, outside)
   closeInput()
@@ -44,10 +44,14 @@ export async function stopTree(target: Target, closeInput: () => void, timing: S
 }
 
 /** Ends what a leader left behind when it exited. Says whether nothing is left. */
-export async function clearRemains(target: Target, timing: StopTiming = {}, outside = new Map<number, ProcessRef>()): Promise<boolean> {
+export async function clearRemains(
+  target: Target,
+  timing: StopTiming = {},
+  outside = new Map<number, ProcessRef>(),
+): Promise<boolean> {
   const { strayMs } = { ...stopDefaults, ...defined(timing) }
-  for (const ref of target.strays()) outside.set(ref.pid, ref)
-  if ((await remains(target, outside)).length === 0) return true
+  for (const ref of target.known()) outside.set(ref.pid, ref)
+  if (!(await anybodyLeft(target, outside))) return true
   await signalTree(target, 'SIGTERM', outside)
   if (await emptied(target, outside, strayMs)) return true
   await signalTree(target, 'SIGKILL', outside)
@@ -65,18 +69,19 @@ async function signalTree(target: Target, signal: NodeJS.Signals, outside: Map<n
   for (const ref of outside.values()) await signalProcess(ref, signal)
 }
 
-async function remains(target: Target, outside: ReadonlyMap<number, ProcessRef>): Promise<readonly ProcessRow[]> {
+async function anybodyLeft(target: Target, outside: ReadonlyMap<number, ProcessRef>): Promise<boolean> {
   const grouped = target.leads && signalGroup(target.pid, 0)
-  if (!grouped && outside.size === 0) return []
-  // The group's id alone would also be held by a zombie that nobody reaps.
+  if (!grouped && outside.size === 0) return false
+  // A zombie that nobody reaps still answers to the group's id, so where one can look, one looks.
   const rows = await listProcesses()
-  return rows.filter(row => (target.leads && row.group === target.pid) || outside.get(row.pid)?.start === row.start)
+  if (rows.length === 0) return grouped
+  return rows.some(row => (target.leads && row.group === target.pid) || outside.get(row.pid)?.start === row.start)
 }
 
 async function emptied(target: Target, outside: ReadonlyMap<number, ProcessRef>, ms: number): Promise<boolean> {
   const deadline = performance.now() + ms
   for (let pause = 10; ; pause = Math.min(pause * 2, 100)) {
-    if ((await remains(target, outside)).length === 0) return true
+    if (!(await anybodyLeft(target, outside))) return true
     if (performance.now() >= deadline) return false
     await new Promise(resolve => setTimeout(resolve, pause))
   }

@@ -2,7 +2,6 @@
  * The start-up sweep: ends what a proxy that is no more has left running. Owns the proof that a process is really one
  * of those; in doubt it is left alone.
  */
-import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { silent, type Log } from '../gateway/log.ts'
 import { family, findProcess, listProcesses, signalProcess, type ProcessRow } from './process-tree.ts'
@@ -27,7 +26,8 @@ export async function sweep(runDir: string, { log = silent, termMs = 500 }: Swee
   }
   if (abandoned.length === 0) return 0
   const rows = await listProcesses()
-  const victims = new Map(abandoned.flatMap(found => (found.record ? leftovers(found.record, found.writtenAt, rows) : [])).map(row => [row.pid, row]))
+  const found = abandoned.flatMap(({ record }) => (record ? leftovers(record, rows) : []))
+  const victims = new Map(found.map(row => [row.pid, row]))
   if (victims.size > 0) {
     log.info({ processes: victims.size }, 'ending what an earlier run left behind')
     for (const victim of victims.values()) await signalProcess(victim, 'SIGTERM')
@@ -42,38 +42,15 @@ export async function sweep(runDir: string, { log = silent, termMs = 500 }: Swee
   return victims.size
 }
 
-/** The processes of a record that are provably still the ones it was written for, and their descendants. */
-export function leftovers(record: RunRecord, writtenAt: number, rows: readonly ProcessRow[], boot: string = bootId()): ProcessRow[] {
+/** The processes of a record that are provably still the ones it was written for, and what descends from them by now. */
+export function leftovers(record: RunRecord, rows: readonly ProcessRow[], boot: string = bootId()): ProcessRow[] {
   // Starts count from the boot: after another one, equal numbers mean nothing.
   if (record.boot !== boot) return []
-  const byId = new Map(rows.map(row => [row.pid, row]))
-  const roots = new Set<number>()
-  const members: ProcessRow[] = []
-  for (const { pid, start } of record.groups) {
-    const leader = byId.get(pid)
-    if (leader) {
-      if (leader.start === start) roots.add(pid)
-    } else {
-      // The leader is gone. Its group, if there is one, is ours only if its members are older than our last word of it.
-      members.push(...rows.filter(row => row.group === pid && row.session === pid && startedBefore(row, writtenAt)))
-    }
-  }
-  for (const { pid, start } of record.strays) if (byId.get(pid)?.start === start) members.push(byId.get(pid) as ProcessRow)
-  const all = [...family(rows, roots), ...members, ...members.flatMap(row => family(rows, new Set([row.pid])))]
-  return [...new Map(all.map(row => [row.pid, row])).values()].filter(row => row.pid !== process.pid)
-}
-
-let clock: { readonly bootAt: number } | undefined
-
-/** Linux only: clock ticks since the boot, a hundred a second whatever the kernel's own rate (proc(5), USER_HZ). */
-function startedBefore(row: ProcessRow, at: number): boolean {
-  if (!/^[0-9]+$/.test(row.start)) return false
-  try {
-    clock ??= { bootAt: Number(/^btime ([0-9]+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]) * 1000 }
-  } catch {
-    return false
-  }
-  return clock.bootAt + Number(row.start) * 10 < at
+  const starts = new Map([...record.groups, ...record.descendants].map(({ pid, start }) => [pid, start]))
+  const same = rows.filter(row => starts.get(row.pid) === row.start)
+  const groups = new Set(record.groups.map(({ pid }) => pid))
+  // A group without its leader is ours if one of its members is: while it has members, nobody else gets its id.
+  return family(rows, new Set(same.flatMap(({ pid, group }) => (groups.has(group) ? [pid, group] : [pid]))))
 }
 
 async function anyAlive(victims: ReadonlyMap<number, ProcessRow>): Promise<boolean> {

@@ -60,8 +60,16 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map(channel => channel.close()))
 })
 
-async function dial(script = 'server.mjs', options: ChildOptions = {}, args: readonly string[] = [], spec: object = {}): Promise<Talk> {
-  const channel = await childProcess({ command: process.execPath, args: [fixture(script), ...args], ...spec }, { name: 'files', stop: quick, ...options })
+async function dial(
+  script = 'server.mjs',
+  options: ChildOptions = {},
+  args: readonly string[] = [],
+  spec: object = {},
+): Promise<Talk> {
+  const channel = await childProcess(
+    { command: process.execPath, args: [fixture(script), ...args], ...spec },
+    { name: 'files', stop: quick, ...options },
+  )
   open.push(channel)
   return new Talk(channel)
 }
@@ -112,7 +120,13 @@ describe('output that is no message', () => {
 
   it('is a typed error for the caller if it was meant as an answer, and the server lives on', async () => {
     const talk = await dial()
-    const id = talk.tell('bytes', { base64: Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":1,"result":{"t":"'), Buffer.from([0xc3]), Buffer.from('"}}\n')]).toString('base64') })
+    const id = talk.tell('bytes', {
+      base64: Buffer.concat([
+        Buffer.from('{"jsonrpc":"2.0","id":1,"result":{"t":"'),
+        Buffer.from([0xc3]),
+        Buffer.from('"}}\n'),
+      ]).toString('base64'),
+    })
     await until(() => talk.malformed.length > 0)
     expect(talk.malformed).toMatchObject([{ error: { code: 'BACKEND_PROTOCOL' }, id, part: 'answer' }])
     expect((await talk.ask('echo', { ok: true })).result).toEqual({ ok: true })
@@ -154,7 +168,11 @@ describe('the end of a child process', () => {
     const talk = await dial('server.mjs', { redact: text => text.replaceAll('s3cret', '***') })
     talk.tell('exit', { code: 3, text: 'first\n\x1b[31mno such table: s3cret\x1b[0m' })
     const reason = await talk.end()
-    expect(reason).toMatchObject({ code: 'BACKEND_DIED', message: 'backend files exited with code 3', details: { backend: 'files', hint: 'it last wrote: no such table: ***' } })
+    expect(reason).toMatchObject({
+      code: 'BACKEND_DIED',
+      message: 'backend files exited with code 3',
+      details: { backend: 'files', hint: 'it last wrote: no such table: ***' },
+    })
     expect(talk.channel.lastWords?.()).toBe('first\nno such table: ***')
   })
 
@@ -224,15 +242,18 @@ describe('a child that does not read', () => {
 })
 
 describe('stopping', () => {
-  it.each([[[]], [['--leave']], [['--detached']], [['--detached', '--leave']]])('ends a wrapper %j and the deaf server behind it', async flags => {
-    const talk = await dial('wrapper.mjs', {}, flags)
-    await until(() => talk.messages.length > 0)
-    const deaf = talk.messages[0]?.params?.['pid'] as number
-    expect(isRunning(deaf)).toBe(true)
-    await talk.channel.close()
-    expect(isRunning(talk.channel.pid)).toBe(false)
-    expect(isRunning(deaf)).toBe(false)
-  })
+  it.each([[[]], [['--leave']], [['--detached']], [['--detached', '--leave']]])(
+    'ends a wrapper %j and the deaf server behind it',
+    async flags => {
+      const talk = await dial('wrapper.mjs', {}, flags)
+      await until(() => talk.messages.length > 0)
+      const deaf = talk.messages[0]?.params?.['pid'] as number
+      expect(isRunning(deaf)).toBe(true)
+      await talk.channel.close()
+      expect(isRunning(talk.channel.pid)).toBe(false)
+      expect(isRunning(deaf)).toBe(false)
+    },
+  )
 
   it('gives a server that heeds the end of its input the time it needs', async () => {
     const talk = await dial('server.mjs', { stop: { eofMs: 2000 } })

@@ -50,7 +50,11 @@ function* pieces(bytes: Buffer, cuts: readonly number[]): Generator<Buffer> {
   yield bytes.subarray(from)
 }
 
-const jsonText = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.constantFrom('\n', '\r\n', '\ufffd', '\u2028', '', '"}\\'))
+const jsonText = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom('\n', '\r\n', '\ufffd', '\u2028', '', '"}\\'),
+)
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({
     jsonrpc: fc.constant('2.0' as const),
@@ -58,42 +62,61 @@ const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     method: jsonText,
     params: fc.dictionary(jsonText, jsonText),
   }),
-  fc.record({ jsonrpc: fc.constant('2.0' as const), id: fc.oneof(fc.nat(), jsonText), result: fc.dictionary(jsonText, fc.array(jsonText)) }),
+  fc.record({
+    jsonrpc: fc.constant('2.0' as const),
+    id: fc.oneof(fc.nat(), jsonText),
+    result: fc.dictionary(jsonText, fc.array(jsonText)),
+  }),
 )
 
 describe('any cutting of any messages', () => {
   it('gives the same messages, with their own bytes', () => {
     const between = fc.constantFrom('', '\n', '\r\n', 'a banner\n', '{"level":"info"}\n')
     fc.assert(
-      fc.property(fc.array(fc.tuple(anyMessage, between)), fc.array(fc.nat()), fc.constantFrom('\n', '\r\n'), (list, cuts, end) => {
-        const bytes = Buffer.from(list.map(([message, noise]) => JSON.stringify(message) + end + noise).join(''))
-        const heard = listen()
-        for (const piece of pieces(bytes, cuts)) heard.reader.push(piece)
-        const expected = list.map(([message]) => JSON.parse(JSON.stringify(message)) as Message)
-        expect(heard.messages).toEqual(expected)
-        expect(heard.raw.map(raw => JSON.parse(raw) as Message)).toEqual(expected)
-        expect(heard.malformed).toEqual([])
-      }),
+      fc.property(
+        fc.array(fc.tuple(anyMessage, between)),
+        fc.array(fc.nat()),
+        fc.constantFrom('\n', '\r\n'),
+        (list, cuts, end) => {
+          const bytes = Buffer.from(list.map(([message, noise]) => JSON.stringify(message) + end + noise).join(''))
+          const heard = listen()
+          for (const piece of pieces(bytes, cuts)) heard.reader.push(piece)
+          const expected = list.map(([message]) => JSON.parse(JSON.stringify(message)) as Message)
+          expect(heard.messages).toEqual(expected)
+          expect(heard.raw.map(raw => JSON.parse(raw) as Message)).toEqual(expected)
+          expect(heard.malformed).toEqual([])
+        },
+      ),
     )
   })
 
   it('gives the same of any bytes at all, and never throws', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.uint8Array(), fc.constant(Buffer.from('\n')), fc.string().map(s => Buffer.from(s)))), fc.array(fc.nat()), (parts, cuts) => {
-        const bytes = Buffer.concat(parts)
-        const whole = listen({ maxLineBytes: 40 })
-        whole.reader.push(bytes)
-        whole.reader.end()
-        const cut = listen({ maxLineBytes: 40 })
-        for (const piece of pieces(bytes, cuts)) cut.reader.push(piece)
-        cut.reader.end()
-        const outcome = ({ messages, noise, malformed }: Heard): unknown => ({
-          messages,
-          noise,
-          malformed: malformed.map(({ error, id, part }) => [error.code, id, part]),
-        })
-        expect(outcome(cut)).toEqual(outcome(whole))
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.uint8Array(),
+            fc.constant(Buffer.from('\n')),
+            fc.string().map(s => Buffer.from(s)),
+          ),
+        ),
+        fc.array(fc.nat()),
+        (parts, cuts) => {
+          const bytes = Buffer.concat(parts)
+          const whole = listen({ maxLineBytes: 40 })
+          whole.reader.push(bytes)
+          whole.reader.end()
+          const cut = listen({ maxLineBytes: 40 })
+          for (const piece of pieces(bytes, cuts)) cut.reader.push(piece)
+          cut.reader.end()
+          const outcome = ({ messages, noise, malformed }: Heard): unknown => ({
+            messages,
+            noise,
+            malformed: malformed.map(({ error, id, part }) => [error.code, id, part]),
+          })
+          expect(outcome(cut)).toEqual(outcome(whole))
+        },
+      ),
     )
   })
 
@@ -142,22 +165,81 @@ describe('lines that are no messages', () => {
 describe('messages that are broken', () => {
   const deep = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
   const cases: [string, string | Buffer, Author, object][] = [
-    ['invalid UTF-8 in an answer', Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"t":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}}\n')]), 'backend', { code: 'BACKEND_PROTOCOL', id: 7, part: 'answer' }],
-    ['half a surrogate in UTF-8', Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":"a","result":{"t":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"}}\n')]), 'backend', { code: 'BACKEND_PROTOCOL', id: 'a', part: 'answer' }],
+    [
+      'invalid UTF-8 in an answer',
+      Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"t":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}}\n')]),
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: 7, part: 'answer' },
+    ],
+    [
+      'half a surrogate in UTF-8',
+      Buffer.concat([
+        Buffer.from('{"jsonrpc":"2.0","id":"a","result":{"t":"'),
+        Buffer.from([0xed, 0xa0, 0x80]),
+        Buffer.from('"}}\n'),
+      ]),
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: 'a', part: 'answer' },
+    ],
     ['nesting of 101 levels', answer(8, { a: deep(99) }), 'backend', { code: 'BACKEND_PROTOCOL', id: 8, part: 'answer' }],
-    ['nesting of 100,000 levels', answer(8).replace('{}', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`), 'backend', { code: 'BACKEND_PROTOCOL', id: 8, part: 'answer' }],
+    [
+      'nesting of 100,000 levels',
+      answer(8).replace('{}', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`),
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: 8, part: 'answer' },
+    ],
     ['a fractional id', answer(1.5), 'backend', { code: 'BACKEND_PROTOCOL', id: undefined, part: 'answer' }],
-    ['an id beyond 2^53', '{"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n', 'backend', { code: 'BACKEND_PROTOCOL', id: undefined, part: 'answer' }],
+    [
+      'an id beyond 2^53',
+      '{"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n',
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: undefined, part: 'answer' },
+    ],
     ['an object as id', answer({}), 'backend', { code: 'BACKEND_PROTOCOL', id: undefined, part: 'answer' }],
-    ['a request with the id null', '{"jsonrpc":"2.0","id":null,"method":"m"}\n', 'client', { code: 'INVALID_REQUEST', id: undefined, part: 'request' }],
-    ['another JSON-RPC', '{"jsonrpc":"1.0","id":3,"method":"m"}\n', 'client', { code: 'INVALID_REQUEST', id: 3, part: 'request' }],
+    [
+      'a request with the id null',
+      '{"jsonrpc":"2.0","id":null,"method":"m"}\n',
+      'client',
+      { code: 'INVALID_REQUEST', id: undefined, part: 'request' },
+    ],
+    [
+      'another JSON-RPC',
+      '{"jsonrpc":"1.0","id":3,"method":"m"}\n',
+      'client',
+      { code: 'INVALID_REQUEST', id: 3, part: 'request' },
+    ],
     ['no JSON-RPC', '{"id":3,"result":{}}\n', 'backend', { code: 'BACKEND_PROTOCOL', id: 3, part: 'answer' }],
-    ['a method that is a number', '{"jsonrpc":"2.0","id":3,"method":4}\n', 'client', { code: 'INVALID_REQUEST', id: 3, part: 'request' }],
-    ['params that are a list', '{"jsonrpc":"2.0","id":3,"method":"m","params":[1]}\n', 'backend', { code: 'INVALID_REQUEST', id: 3, part: 'request' }],
-    ['an error that is a text', '{"jsonrpc":"2.0","id":3,"error":"no"}\n', 'backend', { code: 'BACKEND_PROTOCOL', id: 3, part: 'answer' }],
-    ['neither method, result nor error', '{"jsonrpc":"2.0","id":3}\n', 'backend', { code: 'BACKEND_PROTOCOL', id: 3, part: undefined }],
+    [
+      'a method that is a number',
+      '{"jsonrpc":"2.0","id":3,"method":4}\n',
+      'client',
+      { code: 'INVALID_REQUEST', id: 3, part: 'request' },
+    ],
+    [
+      'params that are a list',
+      '{"jsonrpc":"2.0","id":3,"method":"m","params":[1]}\n',
+      'backend',
+      { code: 'INVALID_REQUEST', id: 3, part: 'request' },
+    ],
+    [
+      'an error that is a text',
+      '{"jsonrpc":"2.0","id":3,"error":"no"}\n',
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: 3, part: 'answer' },
+    ],
+    [
+      'neither method, result nor error',
+      '{"jsonrpc":"2.0","id":3}\n',
+      'backend',
+      { code: 'BACKEND_PROTOCOL', id: 3, part: undefined },
+    ],
     ['an empty batch', '[]\n', 'client', { code: 'INVALID_REQUEST', id: undefined, part: undefined }],
-    ['a huge batch', `[${Array(101).fill('{"jsonrpc":"2.0","method":"m"}').join(',')}]\n`, 'client', { code: 'INVALID_REQUEST', id: undefined, part: undefined }],
+    [
+      'a huge batch',
+      `[${Array(101).fill('{"jsonrpc":"2.0","method":"m"}').join(',')}]\n`,
+      'client',
+      { code: 'INVALID_REQUEST', id: undefined, part: undefined },
+    ],
   ]
   it.each(cases)('%s: a typed error with its id, and the next message is read', (_what, line, author, expected) => {
     const heard = read(Buffer.concat([Buffer.from(line as string), Buffer.from(answer(99))]), {}, author)
@@ -188,7 +270,9 @@ describe('messages that are broken', () => {
 })
 
 describe('batches', () => {
-  const batch = '[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","method":"b"},{"jsonrpc":"2.0","id":2,"result":{}},{"jsonrpc":"2.0","id":1.5,"method":"c"}]\n'
+  const batch =
+    '[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","method":"b"},' +
+    '{"jsonrpc":"2.0","id":2,"result":{}},{"jsonrpc":"2.0","id":1.5,"method":"c"}]\n'
 
   it('are refused message by message where nobody wants them', () => {
     const heard = read(batch)
@@ -231,7 +315,10 @@ describe('a line over the cap', () => {
     for (const step of [bytes.length, 4096, 1000, 7]) {
       const heard = listen({ maxLineBytes })
       for (let at = 0; at < bytes.length; at += step) heard.reader.push(bytes.subarray(at, at + step))
-      expect(heard.malformed.map(({ error, ...rest }) => ({ code: error.code, ...rest })), `in steps of ${step}`).toEqual([{ code: 'MESSAGE_TOO_LARGE', id, part }])
+      expect(
+        heard.malformed.map(({ error, ...rest }) => ({ code: error.code, ...rest })),
+        `in steps of ${step}`,
+      ).toEqual([{ code: 'MESSAGE_TOO_LARGE', id, part }])
       expect(heard.messages).toEqual([{ jsonrpc: '2.0', id: 99, result: {} }])
     }
   })

@@ -1,20 +1,39 @@
 import { spawn } from 'node:child_process'
 import { describe, expect, it, vi } from 'vitest'
-import { family, findProcess, listProcesses, parsePs, parseStat, signalGroup, signalProcess, type ProcessRow } from '../../../src/transports/process-tree.ts'
+import {
+  family,
+  findProcess,
+  listProcesses,
+  parsePs,
+  parseStat,
+  signalGroup,
+  signalProcess,
+  type ProcessRow,
+} from '../../../src/transports/process-tree.ts'
 import { parseRecord } from '../../../src/transports/run-file.ts'
 import { taskkill } from '../../../src/transports/stop.ts'
 import { leftovers } from '../../../src/transports/sweep.ts'
 import { until } from './processes.ts'
 
-const row = (pid: number, parent: number, group = pid, session = group): ProcessRow => ({ pid, parent, group, session, start: `s${pid}` })
+const row = (pid: number, parent: number, group = pid, session = group): ProcessRow => ({
+  pid,
+  parent,
+  group,
+  session,
+  start: `s${pid}`,
+})
 
 describe('what the system says of processes', () => {
   it('is read whatever a process calls itself', () => {
-    const stat = (name: string, state = 'S'): string => `42 (${name}) ${state} 7 40 39 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 11 0 987654 1 2 3\n`
-    for (const name of ['node', 'a b', 'x) S 1 1 (y', ')', '\n']) expect(parseStat(stat(name)), name).toEqual({ pid: 42, parent: 7, group: 40, session: 39, start: '987654' })
+    const stat = (name: string, state = 'S'): string =>
+      `42 (${name}) ${state} 7 40 39 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 11 0 987654 1 2 3\n`
+    for (const name of ['node', 'a b', 'x) S 1 1 (y', ')', '\n'])
+      expect(parseStat(stat(name)), name).toEqual({ pid: 42, parent: 7, group: 40, session: 39, start: '987654' })
     expect(parseStat(stat('dead', 'Z'))).toBeUndefined()
     expect(parseStat('')).toBeUndefined()
-    expect(parsePs('    1     0     1 Fri Nov 20 21:21:02 2026\n  77     1    70 Fri Nov  6 01:02:03 2026\n\nPID what\n')).toEqual([
+    expect(
+      parsePs('    1     0     1 Fri Nov 20 21:21:02 2026\n  77     1    70 Fri Nov  6 01:02:03 2026\n\nPID what\n'),
+    ).toEqual([
       { pid: 1, parent: 0, group: 1, session: 1, start: 'Fri_Nov_20_21:21:02_2026' },
       { pid: 77, parent: 1, group: 70, session: 70, start: 'Fri_Nov_6_01:02:03_2026' },
     ])
@@ -33,8 +52,23 @@ describe('what the system says of processes', () => {
 })
 
 it('a family is the group, the session and every descendant, and nobody else', () => {
-  const rows = [row(1, 0), row(10, 1), row(20, 10), row(21, 20, 20), row(22, 21, 22, 20), row(23, 22, 23), row(24, 1, 20), row(25, 24, 25), row(30, 10), row(31, 30, 30)]
-  expect(family(rows, new Set([20])).map(({ pid }) => pid).sort()).toEqual([20, 21, 22, 23, 24, 25])
+  const rows = [
+    row(1, 0),
+    row(10, 1),
+    row(20, 10),
+    row(21, 20, 20),
+    row(22, 21, 22, 20),
+    row(23, 22, 23),
+    row(24, 1, 20),
+    row(25, 24, 25),
+    row(30, 10),
+    row(31, 30, 30),
+  ]
+  expect(
+    family(rows, new Set([20]))
+      .map(({ pid }) => pid)
+      .sort(),
+  ).toEqual([20, 21, 22, 23, 24, 25])
   expect(family(rows, new Set([99]))).toEqual([])
   const circle = [row(5, 6, 5), row(6, 5, 5)]
   expect(family(circle, new Set([5]))).toHaveLength(2)
@@ -52,22 +86,40 @@ it('a signal hits no stranger', async () => {
 })
 
 describe('what a record proves', () => {
-  const record = { owner: { pid: 99, start: '1' }, boot: 'b', groups: [{ pid: 20, start: 's20' }, { pid: 30, start: '5' }], strays: [{ pid: 40, start: 's40' }, { pid: 50, start: 'no' }] }
-  const rows = [row(20, 1), row(21, 20, 20), row(30, 1), row(31, 30, 30), row(40, 1), row(41, 40, 41), row(50, 1)]
+  const ref = (pid: number, start = `s${pid}`): { pid: number; start: string } => ({ pid, start })
+  const record = {
+    owner: ref(99),
+    boot: 'b',
+    groups: [ref(20), ref(30, 'another'), ref(60), ref(70)],
+    descendants: [ref(40), ref(50, 'another'), ref(61)],
+  }
 
   it('is about those that are still the same, and their descendants', () => {
-    expect(leftovers(record, Date.now(), rows, 'b').map(({ pid }) => pid).sort()).toEqual([20, 21, 40, 41])
-    expect(leftovers(record, Date.now(), rows, 'another boot')).toEqual([])
+    const rows = [row(20, 1), row(21, 20, 20), row(30, 1), row(31, 30, 30), row(40, 1), row(41, 40, 41), row(50, 1)]
+    const pids = leftovers(record, rows, 'b').map(({ pid }) => pid)
+    expect(pids.sort()).toEqual([20, 21, 40, 41])
+    expect(leftovers(record, rows, 'another boot')).toEqual([])
   })
 
-  it('without a leader is only about members older than the record', () => {
-    const [older, younger] = [{ ...row(21, 1, 20, 20), start: '0' }, { ...row(22, 1, 20, 20), start: '99999999999' }]
-    expect(leftovers(record, Date.now(), [older, younger], 'b')).toEqual([older])
-    expect(leftovers(record, 0, [older, younger], 'b')).toEqual([])
+  it('without a leader is about the whole group if one member is known, else about nobody', () => {
+    const rows = [row(61, 1, 60), row(62, 1, 60), row(71, 1, 70), row(72, 1, 70)]
+    expect(
+      leftovers(record, rows, 'b')
+        .map(({ pid }) => pid)
+        .sort(),
+    ).toEqual([61, 62])
   })
 
   it('is nothing if it is not one', () => {
-    for (const text of ['', '{}', 'null', '[]', JSON.stringify({ ...record, boot: 1 }), JSON.stringify({ ...record, strays: [{ pid: '1', start: 's' }] }), JSON.stringify({ ...record, strays: [{ pid: 5, start: 's s' }] })])
+    for (const text of [
+      '',
+      '{}',
+      'null',
+      '[]',
+      JSON.stringify({ ...record, boot: 1 }),
+      JSON.stringify({ ...record, descendants: [{ pid: '1', start: 's' }] }),
+      JSON.stringify({ ...record, descendants: [{ pid: 5, start: 's s' }] }),
+    ])
       expect(parseRecord(text), text).toBeUndefined()
     expect(parseRecord(JSON.stringify(record))).toEqual(record)
   })

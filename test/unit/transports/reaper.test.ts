@@ -32,7 +32,9 @@ async function run(order: object, expected: number): Promise<Running> {
   const child = spawn(process.execPath, [owner, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const running: Running = { process: child, pids: [] }
   started.push(running)
-  createInterface({ input: child.stdout }).on('line', line => running.pids.push(JSON.parse(line) as { pid: number; role: string }))
+  createInterface({ input: child.stdout }).on('line', line =>
+    running.pids.push(JSON.parse(line) as { pid: number; role: string }),
+  )
   await until(() => running.pids.length >= expected, 8000)
   return running
 }
@@ -48,7 +50,15 @@ const alive = ({ pids }: Running): object[] => pids.filter(({ pid }) => isRunnin
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 beforeAll(async () => {
-  await build({ entryPoints: [fixture('owner.ts')], bundle: true, platform: 'node', format: 'esm', outfile: owner, external: ['cross-spawn'], logLevel: 'error' })
+  await build({
+    entryPoints: [fixture('owner.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile: owner,
+    external: ['cross-spawn'],
+    logLevel: 'error',
+  })
 })
 afterEach(() => {
   for (const { process: child, pids } of started.splice(0)) {
@@ -121,7 +131,11 @@ describe('the reaper', () => {
   describe.each(['proc', 'ps'])('looking at processes through %s', view => {
     /** Hands the script these lines, ends its input and waits for its exit. */
     const reap = async (lines: string): Promise<void> => {
-      const shell = spawn('/bin/sh', ['-c', reaperScript, 'reaper', view], { stdio: ['pipe', 'ignore', 'ignore'], detached: true, env: psEnvironment })
+      const shell = spawn('/bin/sh', ['-c', reaperScript, 'reaper', view], {
+        stdio: ['pipe', 'ignore', 'ignore'],
+        detached: true,
+        env: psEnvironment,
+      })
       shell.stdin.end(lines)
       await new Promise(resolve => shell.on('exit', resolve))
     }
@@ -135,7 +149,10 @@ describe('the reaper', () => {
     it('ends groups and single processes it was told of, and nothing it was told to forget', async () => {
       const [group, single, forgotten] = await Promise.all([child(), child(), child()])
       const { pid, start } = forgotten
-      await reap(`+ g ${pid} ${start}\n+ g ${group.pid} ${group.start}\n+ p ${pid} ${start}\n+ p ${single.pid} ${single.start}\n- g ${pid} ${start}\n- p ${pid} ${start}\n`)
+      await reap(
+        `+ g ${pid} ${start}\n+ g ${group.pid} ${group.start}\n+ p ${pid} ${start}\n` +
+          `+ p ${single.pid} ${single.start}\n- g ${pid} ${start}\n- p ${pid} ${start}\n`,
+      )
       expect([group, single, forgotten].map(({ pid }) => isRunning(pid))).toEqual([false, false, true])
     })
 
@@ -148,7 +165,10 @@ describe('the reaper', () => {
     it('does nothing with what is no number', async () => {
       const { pid } = await child()
       const canary = join(folder, `canary-${view}`)
-      await reap(`+ g $(touch${'\t'}${canary}) 1\n+ g 1 1\n+ g 0 -\n+ g -1 -\n+ g ${pid};x -\n+ p * -\n+ p ${pid} $(x)\n; touch ${canary}\n\n`)
+      await reap(
+        `+ g $(touch${'\t'}${canary}) 1\n+ g 1 1\n+ g 0 -\n+ g -1 -\n+ g ${pid};x -\n` +
+          `+ p * -\n+ p ${pid} $(x)\n; touch ${canary}\n\n`,
+      )
       expect(isRunning(pid)).toBe(true)
       expect(readdirSync(folder)).not.toContain(`canary-${view}`)
     })
@@ -179,7 +199,6 @@ describe('the sweep at start-up', () => {
   it('finds a server whose wrapper is gone', async () => {
     const dir = runDir()
     const running = await leaveBehind(dir, wrapper())
-    await pause(1100)
     const before = running.pids.find(({ role }) => role === 'child')?.pid as number
     process.kill(before, 'SIGKILL')
     await until(() => !isRunning(before))
@@ -207,10 +226,10 @@ describe('the sweep at start-up', () => {
     const pid = child.pid
     const ref = { pid, start: readRow(pid)?.start as string }
     const dead = { pid: 2 ** 22 + 1, start: '1' }
-    const record = { owner: dead, boot: bootId(), groups: [ref], strays: [ref] }
+    const record = { owner: dead, boot: bootId(), groups: [ref], descendants: [ref] }
     const write = (name: string, text: string): void => writeFileSync(join(dir, `${name}.run.json`), text, { mode: 0o600 })
     write('another-boot', JSON.stringify({ ...record, boot: 'x' }))
-    write('another-start', JSON.stringify({ ...record, groups: [{ ...ref, start: '1' }], strays: [{ ...ref, start: '1' }] }))
+    write('another-start', JSON.stringify({ ...record, groups: [{ ...ref, start: '1' }], descendants: [{ ...ref, start: '1' }] }))
     write('broken', '{"owner":')
     write('negative', JSON.stringify({ ...record, groups: [{ pid: -1, start: '1' }] }))
     write('init', JSON.stringify({ ...record, groups: [{ pid: 1, start: '0' }] }))

@@ -12,17 +12,29 @@ import { isRunning, until } from './processes.ts'
 const folder = mkdtempSync(join(tmpdir(), 'mcp-proxy-test-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const failure = (promise: Promise<unknown>): Promise<McpError> => promise.then(() => expect.unreachable(), (thrown: unknown) => thrown as McpError)
+const failure = (promise: Promise<unknown>): Promise<McpError> =>
+  promise.then(
+    () => expect.unreachable(),
+    (thrown: unknown) => thrown as McpError,
+  )
 
 describe('a command on POSIX', () => {
   const found =
     (...programs: string[]) =>
     (path: string): Promise<boolean> =>
       Promise.resolve(programs.includes(path))
-  const options = { cwd: '/home/me/project', environment: { PATH: '/usr/local/bin::bin:./x:/usr/bin' }, platform: 'linux' as const, loginPath: async () => undefined }
+  const options = {
+    cwd: '/home/me/project',
+    environment: { PATH: '/usr/local/bin::bin:./x:/usr/bin' },
+    platform: 'linux' as const,
+    loginPath: async () => undefined,
+  }
 
   it('is the first program of that name on the PATH of the child, never one of where we stand', async () => {
-    const resolved = await resolveCommand('npx', { ...options, isProgram: found('/usr/bin/npx', '/home/me/project/npx', '/home/me/project/bin/npx', 'bin/npx') })
+    const resolved = await resolveCommand('npx', {
+      ...options,
+      isProgram: found('/usr/bin/npx', '/home/me/project/npx', '/home/me/project/bin/npx', 'bin/npx'),
+    })
     expect(resolved).toEqual({ file: '/usr/bin/npx', environment: options.environment, batch: false })
   })
 
@@ -47,10 +59,18 @@ describe('a command on POSIX', () => {
     const loginPath = async () => ({ shell: '/bin/zsh', folders: ['/opt/homebrew/bin'] })
     const error = await failure(resolveCommand('nix', { ...options, loginPath, isProgram: found() }))
     expect(error).toMatchObject({ code: 'BACKEND_START_FAILED', message: 'the command nix was not found' })
-    expect(error.details.hint).toBe('searched /usr/local/bin, /usr/bin, and what /bin/zsh adds: /opt/homebrew/bin. Install it, or give its absolute path')
-    const many = { ...options, environment: { PATH: Array.from({ length: 30 }, (_, n) => `/p${n}`).join(':') }, isProgram: found() }
+    expect(error.details.hint).toBe(
+      'searched /usr/local/bin, /usr/bin, and what /bin/zsh adds: /opt/homebrew/bin. Install it, or give its absolute path',
+    )
+    const many = {
+      ...options,
+      environment: { PATH: Array.from({ length: 30 }, (_, n) => `/p${n}`).join(':') },
+      isProgram: found(),
+    }
     expect((await failure(resolveCommand('nix', many))).details.hint).toMatch(/\/p19 and 10 more\./)
-    expect((await failure(resolveCommand('nix', { ...options, environment: {}, isProgram: found() }))).details.hint).toMatch(/^PATH is empty/)
+    expect((await failure(resolveCommand('nix', { ...options, environment: {}, isProgram: found() }))).details.hint).toMatch(
+      /^PATH is empty/,
+    )
   })
 
   it.each(['', 'a\0b'])('that cannot be one is refused: %j', async command => {
@@ -94,20 +114,37 @@ describe('a command on Windows', () => {
 
   it('that is a batch file gets no argument cmd.exe would interpret', () => {
     for (const arg of ['a&b', '%PATH%', 'a|b', '"', '^', '!x!', '<', '>', 'a\nb'])
-      expect(() => refuseMetacharacters('npx.cmd', ['-y', arg]), arg).toThrow(expect.objectContaining({ code: 'BACKEND_START_FAILED' }) as Error)
+      expect(() => refuseMetacharacters('npx.cmd', ['-y', arg]), arg).toThrow(
+        expect.objectContaining({ code: 'BACKEND_START_FAILED' }) as Error,
+      )
     refuseMetacharacters('npx.cmd', ['-y', '@scope/pkg@1.0.0', 'C:\\a b', 'k=v', 'a,b;c(d)'])
   })
 })
 
 describe('the environment of a child', () => {
   it('is what programs need, what was configured, and nothing else', () => {
-    const base = { PATH: '/bin', HOME: '/h', LC_ALL: 'C', XDG_RUNTIME_DIR: '/run', https_proxy: 'p', NODE_EXTRA_CA_CERTS: 'c', DOCKER_HOST: 'd', GITHUB_TOKEN: 'secret', NODE_OPTIONS: '--require x', LD_PRELOAD: 'x', TERM: '() { :; }; x' }
+    const base = {
+      PATH: '/bin',
+      HOME: '/h',
+      LC_ALL: 'C',
+      XDG_RUNTIME_DIR: '/run',
+      https_proxy: 'p',
+      NODE_EXTRA_CA_CERTS: 'c',
+      DOCKER_HOST: 'd',
+      GITHUB_TOKEN: 'secret',
+      NODE_OPTIONS: '--require x',
+      LD_PRELOAD: 'x',
+      TERM: '() { :; }; x',
+    }
     const { GITHUB_TOKEN, NODE_OPTIONS, LD_PRELOAD, TERM, ...passed } = base
     expect(childEnvironment(base, { PATH: '/mine', A: '1' }, 'linux')).toEqual({ ...passed, PATH: '/mine', A: '1' })
   })
 
   it('has each name once on Windows, in whatever case', () => {
-    expect(childEnvironment({ Path: 'C:\\', SystemRoot: 'C:\\Windows', SECRET: 'x' }, { PATH: 'D:\\' }, 'win32')).toEqual({ PATH: 'D:\\', SystemRoot: 'C:\\Windows' })
+    expect(childEnvironment({ Path: 'C:\\', SystemRoot: 'C:\\Windows', SECRET: 'x' }, { PATH: 'D:\\' }, 'win32')).toEqual({
+      PATH: 'D:\\',
+      SystemRoot: 'C:\\Windows',
+    })
   })
 })
 

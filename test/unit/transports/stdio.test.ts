@@ -54,7 +54,8 @@ function connect(options: StdioOptions = {}, client = new Client()) {
   })
   const say = (message: object): boolean => input.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\n')
   const answer = (id: RequestId, text = ''): void => channel.send({ jsonrpc: '2.0', id, result: { text } })
-  const notify = (method: string, n?: number): void => channel.send({ jsonrpc: '2.0', method, ...(n !== undefined && { params: { n } }) })
+  const notify = (method: string, n?: number): void =>
+    channel.send({ jsonrpc: '2.0', method, ...(n !== undefined && { params: { n } }) })
   return { input, client, channel, messages, malformed, state, say, answer, notify }
 }
 
@@ -126,6 +127,14 @@ describe('the end', () => {
     hanging.input.end()
     await until(() => hanging.state.closed !== undefined, 1000)
     expect(hanging.state.closed).toEqual({ reason: undefined })
+
+    const old = connect({ lingerMs: 100 })
+    old.say({ id: 1, method: 'a' })
+    await new Promise(resolve => setTimeout(resolve, 110))
+    old.input.end()
+    await turn()
+    await turn()
+    expect(old.state.closed).toEqual({ reason: undefined })
   })
 
   it('comes when the client breaks off, and nothing is thrown', async () => {
@@ -168,7 +177,11 @@ describe('a client that does not read', () => {
     client.read()
     await until(() => client.received.some(message => message.id === 10_000))
     const { received } = client
-    expect(received.filter(message => message.method === undefined).map(message => message.id)).toEqual([1, 2, ...Array.from({ length: 10 }, (_, n) => 1000 * (n + 1))])
+    expect(received.filter(message => message.method === undefined).map(message => message.id)).toEqual([
+      1,
+      2,
+      ...Array.from({ length: 10 }, (_, n) => 1000 * (n + 1)),
+    ])
     expect(received.filter(message => message.method === 'changed')).toHaveLength(1)
     const noisy = received.filter(message => message.method === 'noisy').map(message => message.params?.['n'] as number)
     expect(noisy.length).toBeLessThan(1000)

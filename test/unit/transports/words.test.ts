@@ -10,7 +10,11 @@ describe('last words', () => {
         const words = new LastWords()
         for (const part of parts) words.push(Buffer.from(part))
         const whole = Buffer.from(parts.join('')).subarray(-65_536).toString()
-        const lines = whole.split('\n').map(line => line.trimEnd()).filter(line => line !== '').slice(-20)
+        const lines = whole
+          .split('\n')
+          .map(line => line.trimEnd())
+          .filter(line => line !== '')
+          .slice(-20)
         expect(words.text()).toBe(lines.map(line => (line.length > 500 ? `${line.slice(0, 500)}…` : line)).join('\n'))
       }),
     )
@@ -26,7 +30,9 @@ describe('last words', () => {
   })
 
   it('cannot move a terminal', () => {
-    expect(plain('\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x00\x07\x7f\x9b1m\rnext\r\nlast\x1bM')).toBe('red link1m\nnext\nlast')
+    expect(plain('\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x00\x07\x7f\x9b1m\rnext\r\nlast\x1bM')).toBe(
+      'red link1m\nnext\nlast',
+    )
   })
 })
 
@@ -40,7 +46,11 @@ it('lines of any length are split in bounded memory', () => {
 it('a flood is kept out of the log, and counted', () => {
   const said: [string, number][] = []
   let now = 0
-  const say = sparse((text, left) => said.push([text, left]), { lines: 2, perMs: 1000 }, () => now)
+  const say = sparse(
+    (text, left) => said.push([text, left]),
+    { lines: 2, perMs: 1000 },
+    () => now,
+  )
   for (const text of ['a', 'b', 'c', 'd']) say(text)
   now = 999
   say('e')
