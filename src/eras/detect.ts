@@ -45,11 +45,13 @@ export function eraOfNotification(params: JsonObject | undefined, handshaken: bo
  */
 export function eraOfPost({ method, params }: Pick<Message, 'method' | 'params'>, versionHeader: string | undefined): Era {
   if (method === undefined) return 'legacy'
+  const meta = params?.['_meta']
+  const claimed = isObject(meta) && Object.hasOwn(meta, metaKeys.version)
+  if (claimed && method !== 'initialize') return 'modern'
   const named = versionHeader !== undefined && isRevision(versionHeader) && isModern(versionHeader)
   // An opening under the header of the newer era contradicts itself, and only that era has words for it.
   if (method === 'initialize') return named ? 'modern' : eraOfRequest(method, params, false)
-  const meta = params?.['_meta']
-  return named || (isObject(meta) && Object.hasOwn(meta, metaKeys.version)) ? 'modern' : 'legacy'
+  return named ? 'modern' : 'legacy'
 }
 
 export type ProbeVerdict =

@@ -74,9 +74,10 @@ function repeatedField(raw: readonly string[]): string | undefined {
   let seen: string[] | undefined
   for (let index = 0; index < raw.length; index += 2) {
     const name = (raw[index] as string).toLowerCase()
-    if (!single.has(name) && !name.startsWith('mcp-')) continue
-    if (seen?.includes(name)) return name
-    ;(seen ??= []).push(name)
+    if (!name.startsWith('mcp-') && !single.has(name)) continue
+    if (!seen) seen = [name]
+    else if (seen.includes(name)) return name
+    else seen.push(name)
   }
   return undefined
 }
@@ -113,9 +114,13 @@ export function checkForm({ headers }: IncomingMessage): Refusal | undefined {
   return undefined
 }
 
+/** What nearly every client of the protocol sends, and must send. */
+const usualAccept = 'application/json, text/event-stream'
+
 /** Whether an Accept field takes a media type, wildcards and `q=0` included (RFC 9110 §12.5.1). */
 export function accepts(field: string | undefined, type: string): boolean {
   if (field === undefined) return true
+  if (field === usualAccept && usualAccept.includes(type)) return true
   const group = `${type.slice(0, type.indexOf('/'))}/*`
   let best = -1
   let taken = false
