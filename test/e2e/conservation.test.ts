@@ -20,7 +20,7 @@ function dice(seed: number) {
   }
 }
 
-type Expected = { kind: 'text'; text: string } | { kind: 'error'; code: number } | { kind: 'any' } | { kind: 'perhaps' }
+type Expected = { kind: 'text'; text: string; steps?: number } | { kind: 'error'; code: number } | { kind: 'any' } | { kind: 'perhaps' }
 
 const cells = (['legacy', 'modern'] as const).flatMap(era =>
   ([['v1', 'v2-modern'], ['v2-modern', 'v2-legacy']] as const satisfies ReadonlyArray<readonly [BackendKind, BackendKind]>)
@@ -82,6 +82,8 @@ describe.each(cells)('$era client, $one and $two servers', ({ era, one, two }) =
         if (outcome.kind !== 'perhaps') open--
         const text = message.result?.content?.[0]?.text
         if (outcome.kind === 'text' && text !== outcome.text) wrong.push(`${message.id}: ${JSON.stringify(message).slice(0, 200)}`)
+        if (outcome.kind === 'text' && (outcome.steps ?? 0) !== (progress.get(message.id) ?? 0))
+          wrong.push(`${message.id} was answered after ${progress.get(message.id) ?? 0} steps of ${outcome.steps}`)
         if (outcome.kind === 'error' && message.error?.code !== outcome.code) wrong.push(`${message.id}: ${JSON.stringify(message).slice(0, 200)}`)
         if (outcome.kind === 'any' && !message.result) wrong.push(`${message.id}: ${JSON.stringify(message).slice(0, 200)}`)
       }
@@ -94,7 +96,7 @@ describe.each(cells)('$era client, $one and $two servers', ({ era, one, two }) =
       const id = roll(2) === 0 ? n : `s${n}`
       switch (roll(10)) {
         case 0:
-          call(id, `${alias}__steps`, { count: 3, delayMs: roll(4) }, { kind: 'text', text: 'done' }, { progressToken: id })
+          call(id, `${alias}__steps`, { count: 3, delayMs: roll(4) }, { kind: 'text', text: 'done', steps: 3 }, { progressToken: id })
           break
         case 1:
           call(id, `${alias}__slow`, { key: String(id), ms: 5000 }, { kind: 'perhaps' })

@@ -22,7 +22,7 @@ const behind = (['v1', 'v2-legacy', 'v2-modern'] as const).flatMap((backend: Bac
 const titles = [
   'calls a tool', 'passes structured content', 'carries a form elicitation to the person and back', 'carries a url elicitation',
   'carries a sampling request', 'carries a roots request', 'carries several asks of one call', 'keeps concurrent callers apart',
-  'reports progress, the last step included', 'cancels one call at the server that owns it, and no other', 'gets prompts',
+  'reports progress', 'cancels one call at the server that owns it, and no other', 'gets prompts',
 ]
 
 const sandbox = createSandbox()
