@@ -34,7 +34,8 @@ export async function pinoWriter({ format, color, toSink, toFile }: PinoTargets)
 }
 
 async function prettyText(color: boolean): Promise<(json: string) => string> {
-  const { prettyFactory } = await import('pino-pretty')
+  // Bundled, a CommonJS module has its names on the default export only.
+  const { prettyFactory } = (await import('pino-pretty')).default
   const render = prettyFactory({
     colorize: color,
     ignore: 'pid',

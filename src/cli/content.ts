@@ -1,5 +1,4 @@
 /** Results as people read them: text as it is, what is not text by kind and size. Pure. */
-import { formatSize } from '../config/values.ts'
 import type { JsonObject } from '../gateway/contract.ts'
 
 const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -78,5 +77,6 @@ const kindOf = (item: JsonObject): string => (typeof item['mimeType'] === 'strin
 function sizeOf(base64: unknown): string {
   if (typeof base64 !== 'string') return 'empty'
   const bytes = Math.floor((base64.replace(/[=\s]+/g, '').length * 3) / 4)
-  return bytes < 1024 ? `${bytes} B` : formatSize(Math.round(bytes / (bytes < 1024 ** 2 ? 1024 : 1024 ** 2)) * (bytes < 1024 ** 2 ? 1024 : 1024 ** 2))
+  if (bytes < 1024) return `${bytes} B`
+  return bytes < 1024 ** 2 ? `${Math.round(bytes / 1024)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`
 }

@@ -12,7 +12,7 @@ export async function welcome({ house, file }: Opened, context: Context): Promis
   const { backends } = house.status()
   const rows = backends.map(({ alias, state, tools, resources, prompts }) => [alias, state, ...[tools, resources, prompts].map(String)])
   const first = catalog.tools[0]
-  const call = first ? `\n  mcp-proxy call ${printable(String(first['name']), stderr)} --config ${shown(file)}` : ''
+  const call = first ? `\n  mcp-proxy call ${printable(String(first['name']), stderr)} ${shown(sampleOf(first['inputSchema']))} --config ${shown(file)}` : ''
   const entry = { mcpServers: { hub: { command: script, args: ['run', '--config', file] } } }
   const isReady = backends.every(({ state }) => state === 'healthy' || state === 'idle' || state === 'disabled')
   stderr.write(
@@ -23,5 +23,13 @@ export async function welcome({ house, file }: Opened, context: Context): Promis
   )
 }
 
-/** A path as it can be pasted into a shell. */
-const shown = (path: string): string => (/^[\w./@:~+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
+/** Arguments that satisfy a simple schema: what is required, each by its type. */
+function sampleOf(schema: unknown): string {
+  const { properties, required } = (schema ?? {}) as { properties?: Record<string, { type?: unknown }>; required?: unknown }
+  const values: Record<string, unknown> = { integer: 1, number: 1, boolean: true, array: [], object: {} }
+  const keys = Array.isArray(required) ? required.map(String) : []
+  return JSON.stringify(Object.fromEntries(keys.map(key => [key, values[String(properties?.[key]?.type)] ?? 'text'])))
+}
+
+/** A word as it can be pasted into a shell. */
+const shown = (word: string): string => (/^[\w./@:~+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)

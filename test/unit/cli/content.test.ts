@@ -4,7 +4,7 @@ import { blockText, onlyBlob, promptText, readText, toolText } from '../../../sr
 describe('toolText', () => {
   it.each([
     ['text as it is', { type: 'text', text: 'a\n  b' }, 'a\n  b'],
-    ['an image by kind and size', { type: 'image', mimeType: 'image/png', data: Buffer.alloc(12 * 1024).toString('base64') }, '[image/png, 12KiB]'],
+    ['an image by kind and size', { type: 'image', mimeType: 'image/png', data: Buffer.alloc(12 * 1024).toString('base64') }, '[image/png, 12 KB]'],
     ['a small sound', { type: 'audio', mimeType: 'audio/wav', data: 'AAAA' }, '[audio/wav, 3 B]'],
     ['a link', { type: 'resource_link', uri: 'file:///a', name: 'a', mimeType: 'text/plain' }, '[a, text/plain] file:///a'],
     ['an embedded text', { type: 'resource', resource: { uri: 'x://1', text: 'body' } }, '[x://1]\nbody'],

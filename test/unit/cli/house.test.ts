@@ -97,7 +97,8 @@ describe('openHouse', () => {
 describe('run', () => {
   function running(options: FakeIoOptions = {}) {
     const made = io(options)
-    const opened = fakeHouse({ one: { tools: [{ name: 'echo', inputSchema: {} }] } })
+    const inputSchema = { properties: { words: { type: 'string' }, n: { type: 'integer' } }, required: ['words', 'n'] }
+    const opened = fakeHouse({ one: { tools: [{ name: 'echo', inputSchema }] } })
     const drains: number[] = []
     let gone = (): void => {}
     const closed = new Promise<void>(resolve => (gone = resolve))
@@ -131,7 +132,7 @@ describe('run', () => {
     await done
     expect(made.out()).toBe('')
     expect(made.err()).toContain('ready: 1 tools of 1 servers')
-    expect(made.err()).toContain(`mcp-proxy call one__echo --config '/x/mcp proxy.json'`)
+    expect(made.err()).toContain(`mcp-proxy call one__echo '{"words":"text","n":1}' --config '/x/mcp proxy.json'`)
     expect(made.err()).toContain('"args":["run","--config","/x/mcp proxy.json"]')
   })
 })
