@@ -16,9 +16,13 @@ export function toolText(result: JsonObject): string {
   return lines.join('\n')
 }
 
-/** Servers repeat structured content as JSON text for older clients; once is enough for a person. */
+/** Servers repeat structured content for older clients, as JSON text or as its only text; once is enough for a person. */
 function repeats(block: unknown, structured: unknown): boolean {
   if (!isObject(block) || typeof block['text'] !== 'string') return false
+  if (isObject(structured)) {
+    const [only, ...more] = Object.values(structured)
+    if (more.length === 0 && only === block['text']) return true
+  }
   try {
     return JSON.stringify(JSON.parse(block['text'])) === JSON.stringify(structured)
   } catch {

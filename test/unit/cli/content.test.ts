@@ -17,6 +17,7 @@ describe('toolText', () => {
   it('shows structured content once', () => {
     const structuredContent = { sum: 3 }
     expect(toolText({ content: [{ type: 'text', text: '{ "sum": 3 }' }], structuredContent })).toBe('{ "sum": 3 }')
+    expect(toolText({ content: [{ type: 'text', text: 'body' }], structuredContent: { content: 'body' } })).toBe('body')
     expect(toolText({ content: [{ type: 'text', text: 'three' }], structuredContent })).toBe('three\n{\n  "sum": 3\n}')
     expect(toolText({ content: [], structuredContent: null })).toBe('null')
   })
