@@ -2,7 +2,7 @@
  * What became of each call: counters always, and one debug line per call when somebody looks. The outermost middleware,
  * so that it sees every call and its real duration. Arguments and results are never part of either.
  */
-import type { Call, Middleware } from '../gateway/contract.ts'
+import type { Call, Handler, Middleware, Outcome } from '../gateway/contract.ts'
 import { toMcpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 
@@ -33,10 +33,25 @@ export function telemetry({ log, lines, owner }: TelemetryOptions): Telemetry {
   const counts: CallCounts = { total: 0, answered: 0, asked: 0, failed: 0, cancelled: 0 }
   let sequence = 0
 
-  const middleware: Middleware = next => async call => {
+  const counted = (outcome: Outcome): Outcome => {
+    if (outcome.kind === 'complete') counts.answered++
+    else counts.asked++
+    return outcome
+  }
+  const missed = (thrown: unknown): never => {
+    if (toMcpError(thrown).code === 'CANCELLED') counts.cancelled++
+    else counts.failed++
+    throw thrown
+  }
+
+  const middleware: Middleware = next => call => {
     counts.total++
-    const start = lines ? performance.now() : 0
-    const id = lines ? (++sequence).toString(36) : ''
+    return lines ? recorded(next, call) : next(call).then(counted, missed)
+  }
+
+  async function recorded(next: Handler, call: Call): Promise<Outcome> {
+    const start = performance.now()
+    const id = (++sequence).toString(36)
     const record = (outcome: string, code?: string): void => {
       log.debug(
         {
@@ -53,17 +68,13 @@ export function telemetry({ log, lines, owner }: TelemetryOptions): Telemetry {
       )
     }
     try {
-      const outcome = await next(call)
-      if (outcome.kind === 'complete') counts.answered++
-      else counts.asked++
-      if (lines) record(outcome.kind === 'complete' && outcome.result['isError'] === true ? 'tool error' : outcome.kind)
+      const outcome = counted(await next(call))
+      record(outcome.kind === 'complete' && outcome.result['isError'] === true ? 'tool error' : outcome.kind)
       return outcome
     } catch (thrown) {
       const { code } = toMcpError(thrown)
-      if (code === 'CANCELLED') counts.cancelled++
-      else counts.failed++
-      if (lines) record(code === 'CANCELLED' ? 'cancelled' : 'failed', code)
-      throw thrown
+      record(code === 'CANCELLED' ? 'cancelled' : 'failed', code)
+      return missed(thrown)
     }
   }
   return { middleware, counts }

@@ -49,13 +49,6 @@ export interface PeerHandlers {
   stray?(what: string, message?: Message): void
 }
 
-interface Pending {
-  settle(message: Message): void
-  reject(error: McpError): void
-  progress: ((params: JsonObject) => void) | undefined
-  unsubscribe: (() => void) | undefined
-}
-
 /** The answer to a request of ours: its result, and unknown top-level keys if there were any. */
 export interface Answer {
   readonly result: JsonObject
@@ -100,35 +93,27 @@ export class Peer {
     if (cancellation?.cancelled) return Promise.reject(new McpError('CANCELLED', cancellation.reason ?? 'cancelled'))
     const id = ++this.nextId
     return new Promise<Answer>((resolve, reject) => {
-      const entry: Pending = {
-        settle: message => {
-          if (message.error) reject(backendError(message.error as RpcError))
-          else resolve({ result: message.result ?? {}, extra: unknownKeys(message, answerKeys) })
-        },
-        reject,
-        progress: options.progress,
-        unsubscribe: undefined,
-      }
+      const entry = new Pending(this, id, options, resolve, reject)
       this.pending.set(id, entry)
       const sent = options.progress
         ? { ...params, _meta: { ...(params?.['_meta'] as JsonObject | undefined), progressToken: id } }
         : params
-      const message: Message = { jsonrpc: '2.0', id, method }
-      if (sent) message.params = sent
+      const message: Message = sent ? { jsonrpc: '2.0', id, method, params: sent } : { jsonrpc: '2.0', id, method }
       if (options.extra) Object.assign(message, options.extra)
       this.channel.send(message, options as SendOptions)
       options.sent?.(id)
-      if (cancellation) {
-        entry.unsubscribe = cancellation.subscribe(reason => {
-          if (!this.pending.delete(id)) return
-          if (!options.silentCancel) {
-            if (this.channel.cancelsByClosing) this.channel.abandon(id)
-            else this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) })
-          }
-          reject(new McpError('CANCELLED', reason ?? 'cancelled'))
-        })
-      }
+      if (cancellation) entry.unsubscribe = cancellation.subscribe(entry.cancel)
     })
+  }
+
+  /** Gives a request of ours up; the peer is told, unless it must not be. */
+  withdraw(id: RequestId, entry: Pending, reason: string | undefined): void {
+    if (!this.pending.delete(id)) return
+    if (!entry.options.silentCancel) {
+      if (this.channel.cancelsByClosing) this.channel.abandon(id)
+      else this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) })
+    }
+    entry.reject(new McpError('CANCELLED', reason ?? 'cancelled'))
   }
 
   notify(method: string, params: JsonObject | undefined, options?: SendOptions): void {
@@ -168,7 +153,7 @@ export class Peer {
     if (method === 'notifications/progress') {
       const { progressToken, ...rest } = params ?? {}
       const entry = this.pending.get(progressToken as RequestId)
-      if (entry?.progress) entry.progress(rest)
+      if (entry?.options.progress) entry.options.progress(rest)
       else this.handlers.stray?.('progress of no open request', message)
       return
     }
@@ -240,6 +225,27 @@ export class Peer {
     this.incoming.clear()
     for (const source of served) source.cancel('the connection is gone')
     this.handlers.closed(reason)
+  }
+}
+
+/** A request of ours that waits for its answer. */
+class Pending {
+  readonly options: RequestOptions
+  readonly reject: (error: McpError) => void
+  unsubscribe: (() => void) | undefined
+  readonly cancel: (reason: string | undefined) => void
+  private readonly resolve: (answer: Answer) => void
+
+  constructor(peer: Peer, id: RequestId, options: RequestOptions, resolve: (answer: Answer) => void, reject: (error: McpError) => void) {
+    this.options = options
+    this.resolve = resolve
+    this.reject = reject
+    this.cancel = reason => peer.withdraw(id, this, reason)
+  }
+
+  settle(message: Message): void {
+    if (message.error) this.reject(backendError(message.error as RpcError))
+    else this.resolve({ result: message.result ?? {}, extra: unknownKeys(message, answerKeys) })
   }
 }
 

@@ -15,6 +15,7 @@ import type {
   Watcher,
 } from '../../gateway/contract.ts'
 import { McpError, toMcpError } from '../../gateway/errors.ts'
+import { SlotMap } from '../../gateway/slot-map.ts'
 import type { Message, RequestId } from '../../transports/channel.ts'
 import { withoutFaults } from '../annotations.ts'
 import { isObject } from '../asks.ts'
@@ -60,7 +61,7 @@ class ModernConnection implements Connection {
   private readonly headers: RequestHeaders | undefined
   private readonly subscriptions: Subscriptions
   /** Open calls that want log lines. */
-  private readonly talkative = new Map<RequestId, Call>()
+  private readonly talkative = new SlotMap<RequestId, Call>()
   private settleClosed: (reason: Error | undefined) => void = () => {}
 
   constructor(link: Link, options: ConnectOptions, discovered: JsonObject, version: string) {
@@ -209,7 +210,7 @@ class ModernConnection implements Connection {
 
   /** A log line goes to the call it demonstrably belongs to; on a shared channel that takes there being no choice. */
   private logged(params: JsonObject, relatedTo: RequestId | undefined): void {
-    const open = [...this.talkative.values()]
+    const open = this.talkative.values()
     const call = relatedTo === undefined ? open.at(-1) : this.talkative.get(relatedTo)
     const alone = relatedTo !== undefined || open.every(({ client }) => client.id === call?.client.id)
     if (call && alone) call.log?.(params)
