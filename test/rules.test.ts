@@ -217,3 +217,18 @@ describe('the scanner itself', () => {
     expect(withoutComments('const r = /[/*]/ // modern')).not.toContain('modern')
   })
 })
+
+describe('dependencies', () => {
+  const documented = readFileSync(join(root, 'docs/dependencies.md'), 'utf8').split('## For development')[0]!
+  const packageOf = (specifier: string): string => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+  for (const source of sources)
+    it(source.path, () => {
+      for (const { specifier, target, line } of importsOf(source)) {
+        if (target !== undefined || specifier.startsWith('node:')) continue
+        const name = packageOf(specifier)
+        expect(documented, `src/${source.path}:${line} imports ${name}: say in docs/dependencies.md what it saves us and what it costs`).toMatch(
+          new RegExp(`^\\| ${name.replaceAll('/', '\\/')} `, 'm'),
+        )
+      }
+    })
+})
