@@ -43,19 +43,32 @@ function resolved(script: string, realpath: (path: string) => string): string {
 const packageRoot = (path: string): string => dirname(dirname(path))
 
 const isContainer = (env: Surroundings['env'], exists: (path: string) => boolean): boolean =>
-  exists('/.dockerenv') || exists('/run/.containerenv') || env['container'] !== undefined || env['KUBERNETES_SERVICE_HOST'] !== undefined
+  exists('/.dockerenv') ||
+  exists('/run/.containerenv') ||
+  env['container'] !== undefined ||
+  env['KUBERNETES_SERVICE_HOST'] !== undefined
 
 /** npm keeps global packages in `<prefix>/lib/node_modules`, on Windows in `<prefix>/node_modules` beside npm's own shims. */
 function isGlobal(holder: string, env: Surroundings['env']): boolean {
   const prefixes = [env['npm_config_prefix'], env['PREFIX'], env['APPDATA'] && join(env['APPDATA'], 'npm')]
-  if (prefixes.some(prefix => prefix !== undefined && prefix !== '' && (holder === prefix || holder === join(prefix, 'lib')))) return true
+  if (prefixes.some(prefix => prefix !== undefined && prefix !== '' && (holder === prefix || holder === join(prefix, 'lib'))))
+    return true
   if (holder.endsWith(`${sep}lib`)) return true
-  return /[\\/](?:pnpm[\\/]global|\.bun[\\/]install[\\/]global|yarn[\\/]global)(?:[\\/]|$)/.test(holder) || /[\\/]nodejs$/i.test(holder)
+  return (
+    /[\\/](?:pnpm[\\/]global|\.bun[\\/]install[\\/]global|yarn[\\/]global)(?:[\\/]|$)/.test(holder) ||
+    /[\\/]nodejs$/i.test(holder)
+  )
 }
 
 const remedies: Record<InstallKind, { update: string; reinstall: string }> = {
-  npx: { update: 'npx -y mcp-proxy-server@latest', reinstall: 'npx -y mcp-proxy-server@latest (add --prefer-online if it stays old)' },
-  global: { update: 'npm install -g mcp-proxy-server@latest', reinstall: 'npm uninstall -g mcp-proxy-server && npm install -g mcp-proxy-server' },
+  npx: {
+    update: 'npx -y mcp-proxy-server@latest',
+    reinstall: 'npx -y mcp-proxy-server@latest (add --prefer-online if it stays old)',
+  },
+  global: {
+    update: 'npm install -g mcp-proxy-server@latest',
+    reinstall: 'npm uninstall -g mcp-proxy-server && npm install -g mcp-proxy-server',
+  },
   local: { update: 'npm install mcp-proxy-server@latest', reinstall: 'rm -rf node_modules/mcp-proxy-server && npm install' },
   source: { update: 'git pull && npm ci && npm run build', reinstall: 'npm ci && npm run build' },
   container: { update: 'pull or rebuild the image', reinstall: 'rebuild the image without its cache' },

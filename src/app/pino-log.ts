@@ -19,7 +19,12 @@ export async function pinoWriter({ format, color, toSink, toFile }: PinoTargets)
   // The time of a line is when it was said, which for held lines is earlier than when pino sees it.
   let time = 0
   const logger = pino(
-    { level: 'debug', base: { pid: process.pid }, timestamp: () => `,"time":${time}`, formatters: { level: label => ({ level: label }) } },
+    {
+      level: 'debug',
+      base: { pid: process.pid },
+      timestamp: () => `,"time":${time}`,
+      formatters: { level: label => ({ level: label }) },
+    },
     {
       write(json: string) {
         toFile?.(json)

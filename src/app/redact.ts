@@ -78,7 +78,9 @@ function* base64Of(value: string): Generator<string> {
   for (const spelling of ['base64', 'base64url'] as const) {
     yield bytes.toString(spelling)
     for (let offset = 0; offset < 3; offset++) {
-      const digits = Buffer.concat([Buffer.alloc(offset), bytes]).toString(spelling).replace(/=+$/, '')
+      const digits = Buffer.concat([Buffer.alloc(offset), bytes])
+        .toString(spelling)
+        .replace(/=+$/, '')
       const first = Math.ceil((offset * 8) / 6)
       const last = Math.floor(((offset + bytes.length) * 8) / 6)
       const sure = digits.slice(first, last)
@@ -90,7 +92,8 @@ function* base64Of(value: string): Generator<string> {
 /** A copy for logs: secret fields masked by name, errors as name and message, at most `depth` levels. */
 export function redactFields(fields: object, depth = 4): Record<string, unknown> {
   const clean: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields)) clean[key] = hides(value) && looksSecret(key) ? mask : redactValue(value, depth)
+  for (const [key, value] of Object.entries(fields))
+    clean[key] = hides(value) && looksSecret(key) ? mask : redactValue(value, depth)
   return clean
 }
 

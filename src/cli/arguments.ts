@@ -14,9 +14,12 @@ export async function readArguments(input: string | undefined, stdin: Input): Pr
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new McpError('USAGE', `the arguments are not JSON: ${(error as Error).message}`, { hint: `for example '{"key":"value"}', or --arg key=value` })
+    throw new McpError('USAGE', `the arguments are not JSON: ${(error as Error).message}`, {
+      hint: `for example '{"key":"value"}', or --arg key=value`,
+    })
   }
-  if (!isObject(value)) throw new McpError('USAGE', 'the arguments must be a JSON object', { hint: `for example '{"key":"value"}'` })
+  if (!isObject(value))
+    throw new McpError('USAGE', 'the arguments must be a JSON object', { hint: `for example '{"key":"value"}'` })
   return value
 }
 
@@ -44,13 +47,17 @@ function coerce(key: string, text: string, schema: unknown): unknown {
   }
   if (types.includes('null') && text === 'null') return null
   if (types.includes('boolean') && /^(true|false)$/.test(text)) return text === 'true'
-  if ((types.includes('number') || types.includes('integer')) && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
+  if ((types.includes('number') || types.includes('integer')) && text.trim() !== '' && Number.isFinite(Number(text)))
+    return Number(text)
   if (types.includes('array') || types.includes('object')) {
     const value = parsed(text)
     if (Array.isArray(value) ? types.includes('array') : isObject(value) && types.includes('object')) return value
     if (types.includes('array')) return [coerce(key, text, isObject(schema) ? schema['items'] : undefined)]
   }
-  throw new McpError('USAGE', `${key} must be ${types.map(type => (/^[aio]/.test(type) ? `an ${type}` : `a ${type}`)).join(' or ')}: ${text}`)
+  throw new McpError(
+    'USAGE',
+    `${key} must be ${types.map(type => (/^[aio]/.test(type) ? `an ${type}` : `a ${type}`)).join(' or ')}: ${text}`,
+  )
 }
 
 /** The types a schema names, through unions; none = anything goes. */

@@ -38,7 +38,12 @@ export const define: Define = (command, start) => {
     )
 }
 
-export async function call({ name, input, pairs }: CallOptions, { house }: Opened, context: Context, terminal: Terminal): Promise<number> {
+export async function call(
+  { name, input, pairs }: CallOptions,
+  { house }: Opened,
+  context: Context,
+  terminal: Terminal,
+): Promise<number> {
   const { io, globals } = context
   const given = await readArguments(input, io.stdin)
   const tool = await findItem(house, 'tool', name)

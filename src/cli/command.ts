@@ -136,7 +136,9 @@ function skeleton(io: Io): Command {
     .option('-v, --verbose', 'log more')
     .option('--debug', 'log everything, and show stack traces')
     .addOption(new Option('--log-level <level>', 'least severe line to log').choices(logLevelNames))
-    .addOption(new Option('--log-format <format>', 'how log lines look (default: pretty on a terminal)').choices(['pretty', 'json']))
+    .addOption(
+      new Option('--log-format <format>', 'how log lines look (default: pretty on a terminal)').choices(['pretty', 'json']),
+    )
     .option('--no-color', 'no colours (so does NO_COLOR)')
     .option('--profile <dir>', 'write a CPU and a heap profile into this folder')
     .version(version, '-V, --version', 'print the version number')
@@ -172,8 +174,12 @@ function globalsOf(program: Command): Globals {
 /** Commander's finding in our words: what is wrong, and its suggestion as the hint. */
 function usage(error: CommanderError): McpError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
-  const suggestion = rest.join(' ').replace(/^\(|\)$/g, '').trim()
-  if (error.code === 'commander.help') return new McpError('USAGE', 'a command is needed', { hint: 'mcp-proxy --help lists them' })
+  const suggestion = rest
+    .join(' ')
+    .replace(/^\(|\)$/g, '')
+    .trim()
+  if (error.code === 'commander.help')
+    return new McpError('USAGE', 'a command is needed', { hint: 'mcp-proxy --help lists them' })
   return new McpError('USAGE', first, { hint: suggestion === '' ? 'mcp-proxy help [command] shows what it takes' : suggestion })
 }
 

@@ -8,9 +8,18 @@ import { exitCodes } from './report.ts'
 import { tableFor } from './table.ts'
 
 export const define: Define = (command, start) => {
-  command.command('path').description('The config file that `run` would use.').action(() => start(showPath))
-  command.command('show').description('Every value in force, and where it comes from; secrets are masked.').action(() => start(show))
-  command.command('schema').description('JSON Schema of the config file.').action(() => start(showSchema))
+  command
+    .command('path')
+    .description('The config file that `run` would use.')
+    .action(() => start(showPath))
+  command
+    .command('show')
+    .description('Every value in force, and where it comes from; secrets are masked.')
+    .action(() => start(show))
+  command
+    .command('schema')
+    .description('JSON Schema of the config file.')
+    .action(() => start(showSchema))
 }
 
 async function showPath({ io, globals }: Context): Promise<number> {
@@ -26,8 +35,13 @@ async function show(context: Context): Promise<number> {
   const values = await showConfig(loaded)
   if (globals.json) io.stdout.write(`${redactor.scrub(JSON.stringify({ file: loaded.file, values }))}\n`)
   else {
-    const rows = values.map(({ path, value, origin }: ShownValue) => [path, typeof value === 'string' ? value : JSON.stringify(value), short(origin, loaded.file)])
-    io.stdout.write(`${loaded.file}\n\n${redactor.scrub(tableFor(io.stdout, ['KEY', 'VALUE', 'FROM'], rows, styleFor(context, io.stdout).bold))}\n`)
+    const rows = values.map(({ path, value, origin }: ShownValue) => [
+      path,
+      typeof value === 'string' ? value : JSON.stringify(value),
+      short(origin, loaded.file),
+    ])
+    const text = tableFor(io.stdout, ['KEY', 'VALUE', 'FROM'], rows, styleFor(context, io.stdout).bold)
+    io.stdout.write(`${loaded.file}\n\n${redactor.scrub(text)}\n`)
   }
   return exitCodes.done
 }

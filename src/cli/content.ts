@@ -40,7 +40,7 @@ export function blockText(block: unknown): string {
     case 'audio':
       return `[${textOf(block['mimeType']) ?? String(block['type'])}, ${sizeOf(block['data'])}]`
     case 'resource_link':
-      return `[${textOf(block['title']) ?? textOf(block['name']) ?? 'resource'}${kindOf(block)}] ${textOf(block['uri']) ?? ''}`.trimEnd()
+      return `[${nameOf(block)}${kindOf(block)}] ${textOf(block['uri']) ?? ''}`.trimEnd()
     case 'resource':
       return isObject(block['resource']) ? resourceText(block['resource'], true) : pretty(block)
     default:
@@ -58,7 +58,9 @@ export const readText = (result: JsonObject): string => {
 export function onlyBlob(result: JsonObject): Buffer | undefined {
   const contents = Array.isArray(result['contents']) ? result['contents'] : []
   const [only] = contents
-  return contents.length === 1 && isObject(only) && typeof only['blob'] === 'string' ? Buffer.from(only['blob'], 'base64') : undefined
+  return contents.length === 1 && isObject(only) && typeof only['blob'] === 'string'
+    ? Buffer.from(only['blob'], 'base64')
+    : undefined
 }
 
 /** What `prompts/get` gave: each message behind its role. */
@@ -71,10 +73,12 @@ function resourceText(resource: JsonObject, named: boolean): string {
   const uri = textOf(resource['uri']) ?? ''
   const text = textOf(resource['text'])
   if (text !== undefined) return named ? `[${uri}${kindOf(resource)}]\n${text}` : text
-  if (typeof resource['blob'] === 'string') return `[${textOf(resource['mimeType']) ?? 'binary'}, ${sizeOf(resource['blob'])}] ${uri}`.trimEnd()
+  if (typeof resource['blob'] === 'string')
+    return `[${textOf(resource['mimeType']) ?? 'binary'}, ${sizeOf(resource['blob'])}] ${uri}`.trimEnd()
   return pretty(resource)
 }
 
+const nameOf = (item: JsonObject): string => textOf(item['title']) ?? textOf(item['name']) ?? 'resource'
 const kindOf = (item: JsonObject): string => (typeof item['mimeType'] === 'string' ? `, ${item['mimeType']}` : '')
 
 /** Size of what base64 text stands for, in words. */

@@ -16,7 +16,10 @@ import { exitCodes } from './report.ts'
 export const define: Define = (command, start) => {
   const on = (work: (store: Credentials, context: Context) => Promise<number>) =>
     start(context => work(openCredentials(places(context.io.env).credentials), context))
-  command.command('list').description('Names of what is stored; values are never shown.').action(() => on(listNames))
+  command
+    .command('list')
+    .description('Names of what is stored; values are never shown.')
+    .action(() => on(listNames))
   command
     .command('set')
     .description('Store a value, read from stdin or asked without showing it.')
@@ -27,7 +30,10 @@ export const define: Define = (command, start) => {
     .description('Forget a value.')
     .argument('<name>')
     .action((name: string) => on((store, context) => removeValue(name, store, context)))
-  command.command('check').description('Check the file, and that it has every credential the config names.').action(() => on(check))
+  command
+    .command('check')
+    .description('Check the file, and that it has every credential the config names.')
+    .action(() => on(check))
 }
 
 async function listNames(store: Credentials, { io, globals }: Context): Promise<number> {
@@ -40,7 +46,8 @@ async function listNames(store: Credentials, { io, globals }: Context): Promise<
 
 async function setValue(name: string, store: Credentials, context: Context): Promise<number> {
   const { io, globals, redactor } = context
-  const typed = io.stdin.isTTY === true ? await hidden(`Value of ${name} (not shown): `, io.stdin, io.stderr) : await readAll(io.stdin)
+  const typed =
+    io.stdin.isTTY === true ? await hidden(`Value of ${name} (not shown): `, io.stdin, io.stderr) : await readAll(io.stdin)
   if (typed === undefined) throw new McpError('CANCELLED', 'nothing was stored')
   // `echo value |` and files end in a line feed that is nobody's secret.
   const value = typed.replace(/\r?\n$/, '')
@@ -48,14 +55,17 @@ async function setValue(name: string, store: Credentials, context: Context): Pro
   const isNew = !store.names().includes(name)
   await store.set(name, value)
   if (globals.json) io.stdout.write(`${JSON.stringify({ file: store.file, name, created: isNew })}\n`)
-  else if (!globals.quiet) io.stderr.write(`${isNew ? 'stored' : 'replaced'} ${name} in ${store.file}; use it as \${cred:${name}}\n`)
+  else if (!globals.quiet)
+    io.stderr.write(`${isNew ? 'stored' : 'replaced'} ${name} in ${store.file}; use it as \${cred:${name}}\n`)
   return exitCodes.done
 }
 
 async function removeValue(name: string, store: Credentials, { io, globals }: Context): Promise<number> {
   if (!(await store.remove(name))) {
     const [close] = nearest(name, store.names())
-    throw new McpError('UNKNOWN_NAME', `no credential is called ${name}`, { hint: close === undefined ? undefined : `did you mean ${close}?` })
+    throw new McpError('UNKNOWN_NAME', `no credential is called ${name}`, {
+      hint: close === undefined ? undefined : `did you mean ${close}?`,
+    })
   }
   if (globals.json) io.stdout.write(`${JSON.stringify({ file: store.file, name, removed: true })}\n`)
   else if (!globals.quiet) io.stderr.write(`removed ${name} from ${store.file}\n`)
@@ -75,7 +85,9 @@ async function check(store: Credentials, context: Context): Promise<number> {
   const ok = findings.length === 0
   if (globals.json) io.stdout.write(`${JSON.stringify({ ok, file: store.file, problems: findings })}\n`)
   else if (ok) io.stdout.write(`${green('ok')}: ${store.file} (${store.names().length} stored)\n`)
-  else for (const { message, hint } of findings) io.stdout.write(`${red('error')} ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`)
+  else
+    for (const { message, hint } of findings)
+      io.stdout.write(`${red('error')} ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`)
   return ok ? exitCodes.done : exitCodes.usage
 }
 

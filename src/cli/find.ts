@@ -1,4 +1,6 @@
-/** Finds a tool or prompt by its public name, starting as few servers as it takes, and says what an unknown one may have meant. */
+/**
+ * Finds a tool or prompt by its public name, starting as few servers as it takes, and says what an unknown one may have meant.
+ */
 import type { House } from '../app/build.ts'
 import type { JsonObject } from '../gateway/contract.ts'
 import { McpError } from '../gateway/errors.ts'
@@ -25,7 +27,10 @@ export async function findItem(house: House, kind: Kind, name: string): Promise<
 }
 
 export function unknownName({ gateway }: House, kind: Kind, name: string): McpError {
-  const close = nearest(name, gateway.known[`${kind}s`].map(item => String(item['name'])))
+  const close = nearest(
+    name,
+    gateway.known[`${kind}s`].map(item => String(item['name'])),
+  )
   const hint = close.length > 0 ? `did you mean ${close.join(' or ')}?` : `mcp-proxy list ${kind}s shows all names`
   return new McpError('UNKNOWN_NAME', `no ${kind} is called ${name}`, { hint })
 }

@@ -37,14 +37,22 @@ export async function fillForm(schema: unknown, ask: Questioner, clean: (text: s
 const cancelled = Symbol('cancelled')
 
 async function askField(
-  name: string, field: JsonObject, isRequired: boolean, ask: Questioner, clean: (text: string) => string,
+  name: string,
+  field: JsonObject,
+  isRequired: boolean,
+  ask: Questioner,
+  clean: (text: string) => string,
 ): Promise<unknown> {
   const title = typeof field['title'] === 'string' ? field['title'] : name
   const choices = choicesOf(field)
   if (typeof field['description'] === 'string') ask.say(`  ${clean(field['description'])}`)
   choices?.forEach((choice, index) => ask.say(`    ${index + 1}) ${clean(choice.title)}`))
   const preset = field['default']
-  const notes = [expectation(field, choices), isRequired ? 'required' : 'optional', ...(preset === undefined ? [] : [`default ${JSON.stringify(preset)}`])]
+  const notes = [
+    expectation(field, choices),
+    isRequired ? 'required' : 'optional',
+    ...(preset === undefined ? [] : [`default ${JSON.stringify(preset)}`]),
+  ]
   for (;;) {
     const line = await ask.line(`  ${clean(title)} (${clean(notes.join(', '))}): `)
     if (line === undefined) return cancelled
@@ -65,10 +73,15 @@ function choicesOf(field: JsonObject): Choice[] | undefined {
   const holder = field['type'] === 'array' && isObject(field['items']) ? field['items'] : field
   const titled = holder['oneOf'] ?? holder['anyOf']
   if (Array.isArray(titled))
-    return titled.filter(isObject).map(({ const: value, title }) => ({ value: String(value), title: typeof title === 'string' ? title : String(value) }))
+    return titled
+      .filter(isObject)
+      .map(({ const: value, title }) => ({ value: String(value), title: typeof title === 'string' ? title : String(value) }))
   if (!Array.isArray(holder['enum'])) return undefined
   const names = Array.isArray(holder['enumNames']) ? holder['enumNames'] : []
-  return holder['enum'].map((value, index) => ({ value: String(value), title: typeof names[index] === 'string' ? names[index] : String(value) }))
+  return holder['enum'].map((value, index) => ({
+    value: String(value),
+    title: typeof names[index] === 'string' ? names[index] : String(value),
+  }))
 }
 
 function expectation(field: JsonObject, choices: Choice[] | undefined): string {
@@ -97,7 +110,11 @@ function readField(text: string, field: JsonObject, choices: Choice[] | undefine
   if (choices) return readChoice(text, choices)
   switch (field['type']) {
     case 'boolean':
-      return /^(y|yes|true|1)$/i.test(text) ? { value: true } : /^(n|no|false|0)$/i.test(text) ? { value: false } : { wrong: 'yes or no, please' }
+      return /^(y|yes|true|1)$/i.test(text)
+        ? { value: true }
+        : /^(n|no|false|0)$/i.test(text)
+          ? { value: false }
+          : { wrong: 'yes or no, please' }
     case 'number':
     case 'integer': {
       const value = Number(text)
@@ -106,7 +123,10 @@ function readField(text: string, field: JsonObject, choices: Choice[] | undefine
       return outside(value, field['minimum'], field['maximum'], '') ?? { value }
     }
     default:
-      return outside([...text].length, field['minLength'], field['maxLength'], 'characters') ?? badFormat(text, field['format']) ?? { value: text }
+      return (
+        outside([...text].length, field['minLength'], field['maxLength'], 'characters') ??
+        badFormat(text, field['format']) ?? { value: text }
+      )
   }
 }
 
@@ -130,7 +150,9 @@ function badFormat(text: string, format: unknown): { wrong: string } | undefined
     case 'uri':
       return URL.canParse(text) ? undefined : { wrong: 'a URI, please' }
     case 'date':
-      return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) ? undefined : { wrong: 'a date such as 2026-01-31, please' }
+      return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))
+        ? undefined
+        : { wrong: 'a date such as 2026-01-31, please' }
     case 'date-time':
       return /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text))
         ? undefined

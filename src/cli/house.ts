@@ -46,14 +46,19 @@ export async function openHouse(context: Context, purpose: Purpose): Promise<Ope
     file: purpose === 'server' ? config.log.file : undefined,
     holdMs: purpose === 'server' && !isTerminal ? holdMs : 0,
   })
-  if (purpose === 'server') for (const { message, file, line, column, backend } of loaded.problems) log.warn({ at: `${file}:${line}:${column}`, backend }, message)
+  if (purpose === 'server')
+    for (const { message, file, line, column, backend } of loaded.problems)
+      log.warn({ at: `${file}:${line}:${column}`, backend }, message)
   for (const notice of notices)
     if (purpose === 'server') log.warn({}, notice)
     else if (!globals.quiet && !globals.json) io.stderr.write(`note: ${notice}\n`)
 
   const house = build(loaded, { log, places: places(io.env), redact: redactor.scrub, debug: log.level === 'debug' })
   return {
-    house, config, file, log,
+    house,
+    config,
+    file,
+    log,
     async close() {
       await house.close()
       await log.close()

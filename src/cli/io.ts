@@ -48,7 +48,10 @@ const codes: { readonly [K in keyof Style]: readonly [number, number] } = {
 
 export const styleOf = (colored: boolean): Style =>
   Object.fromEntries(
-    Object.entries(codes).map(([name, [on, off]]) => [name, (text: string) => (colored ? `\x1b[${on}m${text}\x1b[${off}m` : text)]),
+    Object.entries(codes).map(([name, [on, off]]) => [
+      name,
+      (text: string) => (colored ? `\x1b[${on}m${text}\x1b[${off}m` : text),
+    ]),
   ) as unknown as Style
 
 /** `--no-color` and NO_COLOR (whatever its value, if not empty) win over FORCE_COLOR, which wins over what the stream is. */

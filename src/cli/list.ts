@@ -35,7 +35,9 @@ export async function list({ kind, backend }: ListOptions, { house, config }: Op
   const catalog = await house.gateway.catalog()
   const backends = house.status().backends.filter(({ alias }) => backend === undefined || alias === backend)
   const wanted = kind === undefined ? kinds : [kind]
-  const found = new Map(wanted.map(one => [one, itemsOf(one, catalog).filter(item => backend === undefined || item.backend === backend)]))
+  const found = new Map(
+    wanted.map(one => [one, itemsOf(one, catalog).filter(item => backend === undefined || item.backend === backend)]),
+  )
 
   if (context.globals.json) {
     const lists = [...found].map(([one, items]) => [one, items.map(item => jsonItem(one, item))] as const)
@@ -46,13 +48,16 @@ export async function list({ kind, backend }: ListOptions, { house, config }: Op
   const broken = backends.filter(({ state }) => state !== 'healthy' && state !== 'disabled' && state !== 'idle')
   const active = backends.filter(({ state }) => state !== 'disabled')
   if (!context.globals.json || context.globals.verbose) {
-    const { yellow } = styleFor(context, context.io.stderr)
     for (const { alias, state, lastFailure } of broken)
-      context.io.stderr.write(`${yellow('warning')} ${alias} is ${state}${lastFailure ? `: ${printable(lastFailure.message, context.io.stderr)}` : ''}\n`)
-    for (const problem of catalog.problems)
-      if (problem.severity === 'warning') context.io.stderr.write(`${yellow('warning')} ${printable(problem.message, context.io.stderr)}\n`)
+      warn(`${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`, context)
+    for (const { severity, message } of catalog.problems) if (severity === 'warning') warn(message, context)
   }
   return active.length > 0 && broken.length === active.length ? exitCodes.degraded : exitCodes.done
+}
+
+function warn(message: string, context: Context): void {
+  const { stderr } = context.io
+  stderr.write(`${styleFor(context, stderr).yellow('warning')} ${printable(message, stderr)}\n`)
 }
 
 function itemsOf(kind: Kind, catalog: Catalog): Item[] {
@@ -112,6 +117,7 @@ function print(found: ReadonlyMap<Kind, readonly Item[]>, context: Context): voi
 
 /** What a person reads of an item: the first line of its description. */
 function wordsOf(kind: Kind, item: JsonObject): string {
-  const words = kind === 'resources' || kind === 'templates' ? (item['title'] ?? item['name']) : (item['description'] ?? item['title'])
+  const words =
+    kind === 'resources' || kind === 'templates' ? (item['title'] ?? item['name']) : (item['description'] ?? item['title'])
   return typeof words === 'string' ? (words.trim().split('\n', 1)[0] as string) : ''
 }

@@ -8,7 +8,10 @@ export function nearest(name: string, known: readonly string[]): string[] {
   if (inside.length > 0) return inside.slice(0, 3)
   const limit = Math.max(2, Math.floor(plain.length / 4))
   return known
-    .map(one => ({ one, edits: Math.min(...[one, afterPrefix(one)].map(spelling => distance(plain, spelling.toLowerCase(), limit))) }))
+    .map(one => ({
+      one,
+      edits: Math.min(...[one, afterPrefix(one)].map(spelling => distance(plain, spelling.toLowerCase(), limit))),
+    }))
     .filter(({ edits }) => edits <= limit)
     .sort((a, b) => a.edits - b.edits)
     .slice(0, 3)

@@ -28,11 +28,20 @@ export const define: Define = (command, start) => {
     )
 }
 
-export async function prompt(options: PromptOptions, { house }: Opened, { io, globals }: Context, terminal: Terminal): Promise<number> {
+export async function prompt(
+  options: PromptOptions,
+  { house }: Opened,
+  { io, globals }: Context,
+  terminal: Terminal,
+): Promise<number> {
   // Prompt arguments are strings in every revision: no schema is needed.
   const args = withPairs(await readArguments(options.input, io.stdin), options.pairs, undefined)
   await findItem(house, 'prompt', options.name)
-  const result = await callFromTerminal(house, { method: 'prompts/get', params: { name: options.name, arguments: args } }, terminal)
+  const result = await callFromTerminal(
+    house,
+    { method: 'prompts/get', params: { name: options.name, arguments: args } },
+    terminal,
+  )
   io.stdout.write(`${globals.json ? JSON.stringify(result) : printable(promptText(result), io.stdout)}\n`)
   return exitCodes.done
 }

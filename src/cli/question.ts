@@ -15,7 +15,11 @@ export interface Questioner {
 }
 
 export function questioner({ stdin, stderr }: Pick<Io, 'stdin' | 'stderr'>): Questioner {
-  const reader = createInterface({ input: stdin, output: stderr, terminal: stdin.isTTY === true && stdin.setRawMode !== undefined })
+  const reader = createInterface({
+    input: stdin,
+    output: stderr,
+    terminal: stdin.isTTY === true && stdin.setRawMode !== undefined,
+  })
   const waiting: ((line: string | undefined) => void)[] = []
   const early: string[] = []
   let ended = false

@@ -7,13 +7,15 @@ import { exitCodes } from './report.ts'
 import { callFromTerminal, type Terminal } from './terminal.ts'
 
 export const define: Define = (command, start) => {
-  command.argument('<uri>', 'resource as `list resources` shows it').action((uri: string) =>
-    start(context =>
-      withHouse(context, (opened, cancellation) =>
-        read(uri, opened, context, { io: context.io, cancellation, quiet: context.globals.quiet }),
+  command
+    .argument('<uri>', 'resource as `list resources` shows it')
+    .action((uri: string) =>
+      start(context =>
+        withHouse(context, (opened, cancellation) =>
+          read(uri, opened, context, { io: context.io, cancellation, quiet: context.globals.quiet }),
+        ),
       ),
-    ),
-  )
+    )
 }
 
 export async function read(uri: string, { house }: Opened, { io, globals }: Context, terminal: Terminal): Promise<number> {

@@ -22,7 +22,9 @@ export const define: Define = (command, start) => {
   command
     .option('--client <name>', 'which client this is for, e.g. cursor')
     .option('--no-daemon', 'keep everything in this process (so does MCP_PROXY_NO_DAEMON=1)')
-    .action(({ client }: { client?: string }) => start(async context => run({ client }, await openHouse(context, 'server'), context)))
+    .action(({ client }: { client?: string }) =>
+      start(async context => run({ client }, await openHouse(context, 'server'), context)),
+    )
 }
 
 export async function run({ client }: RunOptions, opened: Opened, context: Context): Promise<number> {

@@ -15,14 +15,23 @@ export interface StatusOptions {
 }
 
 export const define: Define = (command, start) => {
-  command.option('--watch', 'show it again every two seconds, until interrupted').action(({ watch }: { watch?: boolean }) =>
-    start(context =>
-      withHouse(context, (opened, cancellation) => status({ watch: watch === true, interval: 2000 }, opened, context, cancellation)),
-    ),
-  )
+  command
+    .option('--watch', 'show it again every two seconds, until interrupted')
+    .action(({ watch }: { watch?: boolean }) =>
+      start(context =>
+        withHouse(context, (opened, cancellation) =>
+          status({ watch: watch === true, interval: 2000 }, opened, context, cancellation),
+        ),
+      ),
+    )
 }
 
-export async function status(options: StatusOptions, { house }: Opened, context: Context, cancellation: Cancellation): Promise<number> {
+export async function status(
+  options: StatusOptions,
+  { house }: Opened,
+  context: Context,
+  cancellation: Cancellation,
+): Promise<number> {
   // Nothing runs in the background yet that could be asked: the servers are started and asked themselves.
   await house.gateway.warm()
   for (;;) {
@@ -42,31 +51,37 @@ function show(now: ProxyStatus, again: boolean, context: Context): void {
   if (context.globals.json) return void stdout.write(`${JSON.stringify(now)}\n`)
   if (again && stdout.isTTY === true) stdout.write('\x1b[H\x1b[2J')
   const style = styleFor(context, stdout)
-  const rows = now.backends.map(({ alias, state, era, revision, transport, pid, tools, resources, prompts, inFlight, restarts }) => [
-    alias,
-    state,
-    revision === undefined ? '-' : era === undefined ? revision : `${revision} ${era}`,
-    transport,
-    pid === undefined ? '-' : String(pid),
-    String(tools),
-    String(resources),
-    String(prompts),
-    String(inFlight),
-    String(restarts),
-  ])
+  const rows = now.backends.map(
+    ({ alias, state, era, revision, transport, pid, tools, resources, prompts, inFlight, restarts }) => [
+      alias,
+      state,
+      revision === undefined ? '-' : era === undefined ? revision : `${revision} ${era}`,
+      transport,
+      pid === undefined ? '-' : String(pid),
+      String(tools),
+      String(resources),
+      String(prompts),
+      String(inFlight),
+      String(restarts),
+    ],
+  )
   const head = ['SERVER', 'STATE', 'PROTOCOL', 'TRANSPORT', 'PID', 'TOOLS', 'RESOURCES', 'PROMPTS', 'IN FLIGHT', 'RESTARTS']
   stdout.write(`${paintStates(tableFor(stdout, head, rows, style.bold), now.backends, style)}\n`)
   for (const { alias, lastFailure } of now.backends)
-    if (lastFailure) stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
+    if (lastFailure)
+      stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
 }
 
 /** Colours the state in each line after the columns were measured. */
 function paintStates(text: string, backends: readonly BackendStatus[], style: Style): string {
   const [head, ...lines] = text.split('\n')
-  return [head, ...lines.map((line, index) => {
-    const state = backends[index]?.state
-    return state === undefined ? line : line.replace(` ${state} `, ` ${paintOf(state, style)(state)} `)
-  })].join('\n')
+  return [
+    head,
+    ...lines.map((line, index) => {
+      const state = backends[index]?.state
+      return state === undefined ? line : line.replace(` ${state} `, ` ${paintOf(state, style)(state)} `)
+    }),
+  ].join('\n')
 }
 
 function paintOf(state: BackendState, style: Style): Paint {

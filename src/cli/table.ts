@@ -7,7 +7,8 @@ export interface TableOptions {
   readonly header?: Paint | undefined
 }
 
-const wide = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
+const wide =
+  /[\p{sc=Han}\p{sc=Hangul}\p{sc=Hiragana}\p{sc=Katakana}\u3000-\u303e\ufe30-\ufe6f\uff00-\uff60]|\p{Emoji_Presentation}/u
 const zero = /[\u0300-\u036f\u200b-\u200f\ufe00-\ufe0f]/u
 
 const columnsOf = (symbol: string): number => (zero.test(symbol) ? 0 : wide.test(symbol) ? 2 : 1)
@@ -42,7 +43,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const cells = [head, ...rows].map(row => row.map(cell => cell.replace(/\s+/g, ' ').trim()))
   const widths = head.map((_, column) => Math.max(...cells.map(row => widthOf(row[column] ?? ''))))
   const last = head.length - 1
-  const room = options.width === undefined ? Infinity : options.width - widths.slice(0, last).reduce((sum, width) => sum + width + gap, 0)
+  const room =
+    options.width === undefined ? Infinity : options.width - widths.slice(0, last).reduce((sum, width) => sum + width + gap, 0)
   const lines = cells.map(row =>
     row
       .map((cell, column) => {

@@ -71,7 +71,12 @@ export async function callFromTerminal(house: House, { method, params }: Termina
   throw new McpError('TOO_MANY_ROUNDS', `${from ?? 'the server'} asked ${maxRounds} times and still wants more`)
 }
 
-async function answerAll(house: House, asks: Readonly<Record<string, Ask>>, from: string, terminal: Terminal): Promise<JsonObject> {
+async function answerAll(
+  house: House,
+  asks: Readonly<Record<string, Ask>>,
+  from: string,
+  terminal: Terminal,
+): Promise<JsonObject> {
   const { io } = terminal
   const answers: JsonObject = {}
   const ask = io.stdin.isTTY === true && io.stderr.isTTY === true ? questioner(io) : undefined
@@ -86,7 +91,13 @@ async function answerAll(house: House, asks: Readonly<Record<string, Ask>>, from
   return answers
 }
 
-async function answerOne(house: House, request: Ask, from: string, io: Io, ask: Questioner | undefined): Promise<Answer | undefined> {
+async function answerOne(
+  house: House,
+  request: Ask,
+  from: string,
+  io: Io,
+  ask: Questioner | undefined,
+): Promise<Answer | undefined> {
   const kind = house.askKind(request)
   if (kind !== 'form' && kind !== 'url') {
     const refusal = new McpError('ASK_UNSUPPORTED', `${from} asks for something a terminal cannot give (${request.method})`)
@@ -119,7 +130,10 @@ function progressLine({ stderr }: Io): { show: (params: JsonObject) => void; cle
   let shown = false
   return {
     show({ progress, total, message }) {
-      const share = typeof progress === 'number' && typeof total === 'number' && total > 0 ? `${Math.floor((100 * progress) / total)} %` : String(progress)
+      const share =
+        typeof progress === 'number' && typeof total === 'number' && total > 0
+          ? `${Math.floor((100 * progress) / total)} %`
+          : String(progress)
       const text = printable(typeof message === 'string' ? `${share} ${message}` : share, stderr).replaceAll('\n', ' ')
       stderr.write(`\r\x1b[2K${text.slice(0, (stderr.columns ?? 80) - 1)}`)
       shown = true

@@ -34,11 +34,17 @@ export async function validate({ file, strict, online }: ValidateOptions, contex
   const found = findConfig({ config: file ?? globals.config, env: io.env, cwd: io.cwd })
   const inspected = await inspectConfig(found.file, { env: io.env, credential: credentialsOf(io) })
   if (inspected.loaded) redactor.add(inspected.loaded.secrets)
-  const problems = inspected.loaded ? [...inspected.problems, ...(await offlineChecks(inspected.loaded, { env: io.env }))] : inspected.problems
+  const problems = inspected.loaded
+    ? [...inspected.problems, ...(await offlineChecks(inspected.loaded, { env: io.env }))]
+    : inspected.problems
   const failed = problems.some(({ severity }) => severity === 'error' || strict)
-  const servers = online && inspected.loaded ? await contact({ ...context, globals: { ...globals, config: inspected.file } }) : undefined
+  const servers =
+    online && inspected.loaded ? await contact({ ...context, globals: { ...globals, config: inspected.file } }) : undefined
 
-  if (globals.json) io.stdout.write(`${redactor.scrub(JSON.stringify({ ok: !failed && !servers?.some(isBroken), file: inspected.file, problems, servers }))}\n`)
+  if (globals.json)
+    io.stdout.write(
+      `${redactor.scrub(JSON.stringify({ ok: !failed && !servers?.some(isBroken), file: inspected.file, problems, servers }))}\n`,
+    )
   else print(inspected.file, problems, servers, failed, context)
   if (failed) return exitCodes.usage
   return servers?.some(isBroken) ? exitCodes.degraded : exitCodes.done
@@ -56,7 +62,13 @@ function contact(context: Context): Promise<readonly BackendStatus[]> {
   })
 }
 
-function print(file: string, problems: readonly Problem[], servers: readonly BackendStatus[] | undefined, failed: boolean, context: Context): void {
+function print(
+  file: string,
+  problems: readonly Problem[],
+  servers: readonly BackendStatus[] | undefined,
+  failed: boolean,
+  context: Context,
+): void {
   const { stdout } = context.io
   const style = styleFor(context, stdout)
   const clean = (text: string): string => context.redactor.scrub(printable(text, stdout))
@@ -64,7 +76,9 @@ function print(file: string, problems: readonly Problem[], servers: readonly Bac
   const count = (severity: Problem['severity']): number => problems.filter(problem => problem.severity === severity).length
   const counts = `${count('error')} errors, ${count('warning')} warnings`
   lines.push(`${failed ? style.red('not valid') : style.green('valid')}: ${clean(file)} (${counts})`)
-  for (const { alias, state, revision, tools, lastFailure } of servers ?? [])
-    lines.push(`  ${alias}: ${state}${revision === undefined ? '' : `, ${revision}, ${tools} tools`}${lastFailure ? `: ${clean(lastFailure.message)}` : ''}`)
+  for (const { alias, state, revision, tools, lastFailure } of servers ?? []) {
+    const found = revision === undefined ? '' : `, ${revision}, ${tools} tools`
+    lines.push(`  ${alias}: ${state}${found}${lastFailure ? `: ${clean(lastFailure.message)}` : ''}`)
+  }
   stdout.write(`${lines.join('\n')}\n`)
 }

@@ -10,15 +10,21 @@ export async function welcome({ house, file }: Opened, context: Context): Promis
   await house.gateway.warm()
   const catalog = await house.gateway.catalog()
   const { backends } = house.status()
-  const rows = backends.map(({ alias, state, tools, resources, prompts }) => [alias, state, ...[tools, resources, prompts].map(String)])
+  const rows = backends.map(({ alias, state, tools, resources, prompts }) => [
+    alias,
+    state,
+    ...[tools, resources, prompts].map(String),
+  ])
   const first = catalog.tools[0]
-  const call = first ? `\n  mcp-proxy call ${printable(String(first['name']), stderr)} ${shown(sampleOf(first['inputSchema']))} --config ${shown(file)}` : ''
+  const flag = `--config ${shown(file)}`
+  const call = first && `${printable(String(first['name']), stderr)} ${shown(sampleOf(first['inputSchema']))} ${flag}`
+  const count = `${catalog.tools.length} tools of ${backends.length} servers`
   const entry = { mcpServers: { hub: { command: script, args: ['run', '--config', file] } } }
   const isReady = backends.every(({ state }) => state === 'healthy' || state === 'idle' || state === 'disabled')
   stderr.write(
-    `\n${isReady ? green('ready') : yellow('partly ready')}: ${catalog.tools.length} tools of ${backends.length} servers, speaking MCP on stdin and stdout\n\n` +
+    `\n${isReady ? green('ready') : yellow('partly ready')}: ${count}, speaking MCP on stdin and stdout\n\n` +
       `${tableFor(stderr, ['SERVER', 'STATE', 'TOOLS', 'RESOURCES', 'PROMPTS'], rows, bold)}\n\n` +
-      `Try it in another terminal:\n  mcp-proxy list --config ${shown(file)}${call}\n\n` +
+      `Try it in another terminal:\n  mcp-proxy list ${flag}\n${call ? `  mcp-proxy call ${call}\n` : ''}\n` +
       `In a client’s config:\n  ${JSON.stringify(entry)}\n\n${dim('Ctrl-C stops it.')}\n`,
   )
 }
