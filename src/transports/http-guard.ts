@@ -53,8 +53,8 @@ export function createGuard({ hosts, origins, secure }: GuardOptions): Guard {
       const repeated = repeatedField(request.rawHeaders)
       if (repeated !== undefined) return refusal(400, `the header field ${repeated} was sent twice`)
       const { host, origin } = request.headers
-      if (host === undefined || !isHost(host, request))
-        return refusal(403, 'this Host is not allowed')
+      if (host === undefined) return refusal(400, 'the Host is missing')
+      if (!isHost(host, request)) return refusal(403, 'this Host is not allowed')
       if (origin === undefined) return undefined
       const from = origin.toLowerCase()
       if (from === `${scheme}://${host.toLowerCase()}` || foreign.has(from)) return undefined

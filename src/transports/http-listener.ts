@@ -76,6 +76,8 @@ export async function listen(at: NetListenOptions, options: ListenerOptions): Pr
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: Math.min(5000, limits.headersMs),
     noDelay: true,
+    // The guard answers this as it answers everything else.
+    requireHostHeader: false,
   }
   const server = options.tls
     ? ((await import('node:https')).createServer({ ...settings, ...options.tls.current }) as unknown as Server)
