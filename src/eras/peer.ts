@@ -10,7 +10,7 @@ import { backendError, McpError, toMcpError, type RpcError } from '../gateway/er
 import { SlotMap } from '../gateway/slot-map.ts'
 import type { Channel, Message, MessagePart, RequestId, SendOptions } from '../transports/channel.ts'
 
-export interface RequestOptions {
+export interface RequestOptions extends Pick<SendOptions, 'opens' | 'ahead'> {
   readonly cancellation?: Cancellation | undefined
   /** Takes params of progress notifications without the token; its presence is what asks for progress. */
   readonly progress?: ((params: JsonObject) => void) | undefined
@@ -110,8 +110,10 @@ export class Peer {
   withdraw(id: RequestId, entry: Pending, reason: string | undefined): void {
     if (!this.pending.delete(id)) return
     if (!entry.options.silentCancel) {
-      if (this.channel.cancelsByClosing) this.channel.abandon(id)
-      else this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) })
+      if (!this.channel.cancelsByClosing)
+        this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) })
+      // Also where closing says nothing: no answer comes, and its stream might stay open for ever.
+      this.channel.abandon(id)
     }
     entry.reject(new McpError('CANCELLED', reason ?? 'cancelled'))
   }
@@ -123,10 +125,11 @@ export class Peer {
     this.channel.send(message, options)
   }
 
-  /** Cancels what the peer still has open with us and answers it with `error`. */
-  refuseAll(error: McpError): void {
+  /** Cancels what the peer still has open with us and answers it with `error`, unless the peer has forgotten it. */
+  refuseAll(error: McpError, isForgotten = false): void {
     for (const [id, source] of this.incoming) {
-      this.settle(id, source, undefined, error.toRpc())
+      if (isForgotten) this.incoming.delete(id)
+      else this.settle(id, source, undefined, error.toRpc())
       source.cancel(error.message)
     }
   }

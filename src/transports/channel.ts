@@ -25,6 +25,32 @@ export interface SendOptions {
   readonly relatedTo?: RequestId | undefined
   /** HTTP header fields for a request; ignored by transports without headers. */
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Opens the conversation: goes out even while it is being opened anew and everything else waits (see `Tuning.renew`). */
+  readonly opens?: boolean | undefined
+  /** What is sent after this must not overtake it; HTTP sends each message on a way of its own. */
+  readonly ahead?: boolean | undefined
+}
+
+/** How a transport of many single requests (HTTP) is to hold one conversation together. The era that speaks says so. */
+export interface Tuning {
+  /** Lower-case header field: what an answer to an opening message carries there, every later request repeats. */
+  readonly echo?: string | undefined
+  /** Header fields of every request from now on, also of those that carry no message. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Leaving a request's stream does not cancel the request, and a stream that breaks is taken up again where it broke. */
+  readonly resumes?: boolean | undefined
+  /** An address that refuses messages may be that of the older pair of endpoints, one to listen and one to send. */
+  readonly triesPair?: boolean | undefined
+  /**
+   * Holds a stream open for what the peer says unasked, where it offers one. Called back whenever that stream is back and
+   * something may have been missed meanwhile.
+   */
+  readonly listens?: (() => void) | undefined
+  /**
+   * The peer has forgotten the conversation: opens it anew with messages marked `opens`. What the peer had refused to take
+   * for that reason is sent again afterwards, once. A rejection ends the channel.
+   */
+  readonly renew?: (() => Promise<void>) | undefined
 }
 
 /** What a channel tells its user. Calls come in wire order and never overlap. Neither may throw. */
@@ -66,6 +92,8 @@ export interface Channel {
    * `Receiver.closed`, or, if it alone is at fault (too large), in `Receiver.malformed` with its id.
    */
   send(message: Message, options?: SendOptions): void
+  /** Present where there is something to tune. Later calls add to earlier ones. */
+  tune?(tuning: Tuning): void
   /** Gives up our request `id`: its stream is closed where it has one of its own. */
   abandon(id: RequestId): void
   /** Ends the channel in good order (child processes: the stop ladder). Idempotent; resolves when all is gone. */

@@ -2,6 +2,7 @@
  * The legacy protocol towards a server: `initialize`, then calls as requests. What the server asks, says and announces
  * in between goes to the parts that know whose it is. A conversation with memory: it dies with its channel.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { CancelSource } from '../../gateway/cancellation.ts'
 import type {
   Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
@@ -13,6 +14,7 @@ import { isObject } from '../asks.ts'
 import type { ConnectOptions, Link, OpenConnection } from '../options.ts'
 import type { Answer, Incoming, Peer } from '../peer.ts'
 import { readersOf } from './attribution.ts'
+import { beginSession, keepSession, sessionHeaders } from './http-session-backend.ts'
 import { Interests } from './interests.ts'
 import { OpenCall, type Desk } from './open-call.ts'
 import { Ownership } from './ownership.ts'
@@ -46,7 +48,7 @@ export const openLegacyConnection: OpenConnection = async (link, options) => {
   try {
     const description = await initialize(link, options)
     connection = new LegacyConnection(link, options, description, closed)
-    link.peer.notify('notifications/initialized', undefined, { headers: connection.headers })
+    connection.started()
     for (const act of early.splice(0)) act()
     return connection
   } catch (error) {
@@ -57,11 +59,12 @@ export const openLegacyConnection: OpenConnection = async (link, options) => {
 
 async function initialize({ peer, channel }: Link, options: ConnectOptions): Promise<Description> {
   const { name, self, timeouts } = options
+  beginSession(channel)
   const limit = new CancelSource()
   const timer = setTimeout(() => limit.cancel(), timeouts.start)
   const params = { protocolVersion: newestRevision, capabilities: capabilitiesFor(options), clientInfo: self }
   try {
-    const { result } = await peer.request('initialize', params, { cancellation: limit, silentCancel: true })
+    const { result } = await peer.request('initialize', params, { cancellation: limit, silentCancel: true, opens: true })
     const revision = result['protocolVersion']
     if (!isRevision(revision)) {
       const told = String(JSON.stringify(revision)).slice(0, 40)
@@ -117,13 +120,16 @@ class LegacyConnection implements Connection, Desk {
     this.closed = closed
     this.name = options.name
     this.peer = link.peer
-    // 2025-06-18 basic/transports: every request after the handshake names the revision.
-    const { revision } = description
-    const named = link.channel.wantsHeaders && revision !== undefined && revision >= '2025-06-18'
-    this.headers = named ? { 'mcp-protocol-version': revision } : undefined
+    this.headers = sessionHeaders(link.channel, description.revision)
     this.interests = new Interests(this, description.capabilities, options.roots ? undefined : () => this.rootsChanged())
     this.asks = new ServerAsks(options, this, this.interests, this.ownership)
     this.tasks = RequiredTasks.of(this, this.ownership, description.capabilities)
+  }
+
+  /** The handshake is over: calls may follow. */
+  started(): void {
+    this.peer.notify('notifications/initialized', undefined, { headers: this.headers, opens: true, ahead: true })
+    keepSession(this.link.channel, this.headers, { renew: () => this.renew(), missed: () => this.interests.announce() })
   }
 
   readonly handle: Handler = call => {
@@ -193,6 +199,15 @@ class LegacyConnection implements Connection, Desk {
 
   lost(): void {
     this.asks.parked.clear()
+  }
+
+  /** The server has forgotten the session. What it was asked before must not be answered in the new one. */
+  private async renew(): Promise<void> {
+    this.peer.refuseAll(new McpError('BACKEND_DIED', 'the session is gone'), true)
+    const now = await initialize(this.link, this.options)
+    if (!isDeepStrictEqual(now, this.description)) throw new McpError('BACKEND_PROTOCOL', `${this.name} has become another server`)
+    this.started()
+    this.interests.renew()
   }
 
   private begin(call: Call): Promise<Outcome> {

@@ -7,7 +7,7 @@ import { McpError } from '../../gateway/errors.ts'
 import { isObject } from '../asks.ts'
 import type { Desk } from './open-call.ts'
 import { Subscriptions } from './subscriptions.ts'
-import { isMoreVerbose, passes } from './wire.ts'
+import { isMoreVerbose, lists, passes } from './wire.ts'
 
 export class Interests {
   private readonly desk: Desk
@@ -70,6 +70,19 @@ export class Interests {
     return { lists, resources: interest.resources.filter(uri => !refused.has(uri)), refused }
   }
 
+  /** The server has forgotten what was wanted of it. */
+  renew(): void {
+    if (this.level !== undefined) this.setLevel(this.level)
+    this.subscriptions.renew()
+    this.announce()
+  }
+
+  /** Nobody knows what the server had to say meanwhile: everything may have changed. */
+  announce(): void {
+    for (const list of lists) this.tell({ kind: 'list', list })
+    for (const ear of this.ears) for (const uri of ear.held) ear.change({ kind: 'resource', params: { uri } })
+  }
+
   leave(ear: Ear): void {
     if (!this.ears.delete(ear)) return
     for (const uri of ear.held) this.subscriptions.release(uri, ear)
@@ -103,7 +116,7 @@ export class Interests {
     this.level = level
     if (!isObject(this.capabilities['logging'])) return
     // A server that does not take a level sends what it likes, and listeners are filtered anyway.
-    this.desk.peer.request('logging/setLevel', { level }, { headers: this.desk.headers }).catch(() => {})
+    this.desk.peer.request('logging/setLevel', { level }, { headers: this.desk.headers, ahead: true }).catch(() => {})
   }
 
   private settleRoots(): void {

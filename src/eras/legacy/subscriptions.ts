@@ -34,6 +34,14 @@ export class Subscriptions {
     if (entry?.holders.delete(holder)) void this.settle(uri, entry)
   }
 
+  /** The server has forgotten all of them: asks for them again. */
+  renew(): void {
+    for (const [uri, entry] of this.entries) {
+      entry.on = false
+      void this.settle(uri, entry)
+    }
+  }
+
   private settle(uri: string, entry: Entry): Promise<Error | undefined> {
     if (entry.work) return entry.work
     if (this.isSettled(uri, entry)) return Promise.resolve(undefined)
