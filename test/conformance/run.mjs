@@ -29,12 +29,20 @@ const server = join(root, 'test/fixtures/servers/everything-v2.mjs')
 const work = mkdtempSync(join(tmpdir(), 'mcp-proxy-conformance-'))
 const suite = await openSuite(work)
 
+const children = new Set()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** Starts a process and waits for the address it says on stderr. */
 function listen(args, env = {}) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
+  children.add(child)
+  child.once('close', () => children.delete(child))
   let words = ''
   return new Promise((resolve, reject) => {
-    child.once('close', code => reject(new Error(`${args.join(' ')} ended with ${code}\n${words}`)))
+    const early = code => reject(new Error(`${args.join(' ')} ended with ${code}\n${words}`))
+    child.once('close', early)
     child.stderr.on('data', chunk => {
       words += chunk
       const ready = /^\{"port":(\d+)/m.exec(words)
@@ -43,7 +51,7 @@ function listen(args, env = {}) {
       resolve({
         url,
         stop: () => new Promise(done => {
-          child.removeAllListeners('close')
+          child.off('close', early)
           child.once('close', done)
           child.kill('SIGTERM')
         }),
