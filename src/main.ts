@@ -2,6 +2,7 @@
  * The process: argv in, exit code out. Owns the global streams, signals and last-resort failures, and is the only file that
  * ends the process. Knows no command.
  */
+import { isatty } from 'node:tty'
 import { commandLine } from './cli/command.ts'
 import type { Io, Signal } from './cli/io.ts'
 
@@ -9,6 +10,7 @@ import type { Io, Signal } from './cli/io.ts'
 const graceMs = { first: 30_000, second: 1_500 }
 
 const listeners = new Set<(signal: Signal) => void>()
+const reloaders = new Set<() => void>()
 let signals = 0
 
 const io: Io = {
@@ -25,10 +27,23 @@ const io: Io = {
     listeners.add(listener)
     return () => void listeners.delete(listener)
   },
+  onReload(listener) {
+    reloaders.add(listener)
+    return () => void reloaders.delete(listener)
+  },
 }
+
+/** The same signal says that our terminal was closed; then nobody is left to serve. */
+const hadTerminal = process.platform !== 'win32' && isatty(2)
+const asksForReload = (signal: Signal): boolean =>
+  signal === 'SIGHUP' && process.platform !== 'win32' && reloaders.size > 0 && isatty(2) === hadTerminal
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => {
+    if (asksForReload(signal)) {
+      for (const reload of reloaders) reload()
+      return
+    }
     signals++
     if (listeners.size === 0) process.exit(130)
     setTimeout(() => process.exit(130), signals === 1 ? graceMs.first : graceMs.second).unref()

@@ -3,26 +3,27 @@
  * chosen here and nowhere else.
  */
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import type { BackendConfig } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import type { Loaded } from '../config/load.ts'
 import type { Places } from '../config/places.ts'
 import { askKind, serve, type AskLimits, type ServeOptions, type Serving } from '../eras/era.ts'
-import type { BackendStatus, JsonObject, Member } from '../gateway/contract.ts'
-import { createGateway, type Gateway } from '../gateway/gateway.ts'
+import type { BackendStatus, JsonObject } from '../gateway/contract.ts'
+import { createGateway, type Gateway, type Seating } from '../gateway/gateway.ts'
 import type { Log } from '../gateway/log.ts'
-import { createMember } from '../gateway/member.ts'
 import { SpawnSlots } from '../gateway/spawn-slots.ts'
-import { disabledMember, heldMember } from '../gateway/stand-in.ts'
 import type { SurfaceMember } from '../gateway/surface.ts'
-import { matchesGlob } from '../gateway/filters.ts'
 import type { Channel } from '../transports/channel.ts'
 import { Reaper } from '../transports/reaper.ts'
 import { stdioChannel } from '../transports/stdio.ts'
+import type { StopTiming } from '../transports/stop.ts'
 import { sweep } from '../transports/sweep.ts'
-import { instanceSpecs, type DialContext } from './dial.ts'
+import { createCatalogueStore } from './catalogue-store.ts'
+import { followFiles, type LastReload } from './lifecycle.ts'
+import { memberOf, type MemberContext } from './members.ts'
+import { Crew } from './reload.ts'
 import { telemetry } from './telemetry.ts'
-import { memoryVerdicts } from './verdicts.ts'
 import { packageName, version } from './version.ts'
 
 export interface BuildOptions {
@@ -32,6 +33,10 @@ export interface BuildOptions {
   readonly redact: (text: string) => string
   /** Whether debug lines are written. */
   readonly debug: boolean
+  /** Reads the config again. Given, its files are watched and the house follows them. */
+  readonly load?: (() => Promise<Loaded>) | undefined
+  /** How servers are ended; by default with all the patience the spec gives them. */
+  readonly stop?: StopTiming | undefined
 }
 
 export interface ProxyStatus {
@@ -39,6 +44,8 @@ export interface ProxyStatus {
   readonly pid: number
   readonly uptimeMs: number
   readonly backends: readonly BackendStatus[]
+  /** Absent while the config has not been read again. */
+  readonly lastReload?: LastReload | undefined
 }
 
 export interface House {
@@ -51,6 +58,8 @@ export interface House {
   serveOptions(gateway: Gateway, principal: string): ServeOptions
   serve(channel: Channel): Serving
   serveStdio(input: Readable, output: Writable): Serving
+  /** Reads the config again; undefined where there is nothing to read. */
+  reload(): Promise<LastReload | undefined>
   /** Stops every server. */
   close(): Promise<void>
 }
@@ -60,46 +69,38 @@ const asks: AskLimits = { rounds: 16, waitMs: 600_000, parked: 256 }
 /** How long the opening answer waits for servers never seen before, milliseconds. */
 const describeWaitMs = 500
 
-export function build({ config }: Loaded, { log, places, redact, debug }: BuildOptions): House {
+export function build(loaded: Loaded, { log, places, redact, debug, load, stop }: BuildOptions): House {
+  const { config } = loaded
   const started = performance.now()
   const self: JsonObject = { name: packageName, title: 'mcp-proxy', version }
   const reaper = new Reaper({ runDir: places.runtime, log })
-  const up = new Set<string>()
-  const dialing: DialContext = {
-    log, self, reaper, asks, redact,
-    verdicts: memoryVerdicts(),
-    wasUp: alias => up.has(alias),
+  const store = config.catalog.cache ? createCatalogueStore({ dir: join(places.cache, 'catalogue'), version, log }) : undefined
+  const context: MemberContext = {
+    dialing: { log, self, reaper, asks, redact, stop },
+    slots: new SpawnSlots(),
+    store,
+    maxAge: config.catalog.maxAge,
   }
-  const slots = new SpawnSlots()
   const sealKey = randomBytes(32)
-
-  function member(backend: BackendConfig): Member {
-    const { alias, transport, problems } = backend
-    if (!backend.enabled) return disabledMember(alias, transport)
-    const [problem] = problems
-    if (problem)
-      return heldMember(alias, transport, { stage: 'resolve', message: `${problem.message} (${problem.file}:${problem.line}:${problem.column})`, at: new Date().toISOString() })
-    const created = createMember({
-      alias,
-      policy: backend,
-      specs: instanceSpecs(backend, dialing),
-      slots,
-      maxAge: config.catalog.maxAge,
-      idempotent: (method, name) => method === 'tools/call' && name !== undefined && backend.idempotent.some(glob => matchesGlob(glob, name)),
-      log: log.child({ backend: alias }),
-    })
-    created.onOffer(() => up.add(alias))
-    return created
-  }
-
-  const members: SurfaceMember[] = config.backends.map(backend => {
-    const { alias, tools, prompts, resources } = backend
-    return { alias, member: member(backend), rules: { tools, prompts, resources } }
-  })
-  const calls = telemetry({ log, lines: debug, owner: ({ params, method }) => ownerOf(gateway, method, params) })
-  const common = { self, startWaitMs: config.startWait, describeWaitMs, log, middleware: [calls.middleware] }
-  const gateway = createGateway({ ...common, members, names: config.names })
   const single = new Map<string, Gateway>()
+
+  const crew = new Crew({
+    config,
+    make: backend => memberOf(backend, context),
+    gateways: () => [gateway, ...single.values()],
+    seat(members, next) {
+      running = next
+      gateway.replace(together(members, next))
+      for (const [alias, each] of single) each.replace(apart(alias, members, next))
+    },
+    log,
+  })
+  let running = config
+  const calls = telemetry({ log, lines: debug, owner: ({ params, method }) => ownerOf(gateway, method, params) })
+  const common = { self, describeWaitMs, log, middleware: [calls.middleware] }
+  const gateway = createGateway({ ...common, ...together(crew.members, config) })
+  const lifecycle =
+    load && followFiles({ loaded, files: [places.credentials], load, apply: fresh => crew.apply(fresh.config), log })
   void sweep(places.runtime, { log })
 
   const serveOptions = (of: Gateway, principal: string): ServeOptions => ({
@@ -107,7 +108,9 @@ export function build({ config }: Loaded, { log, places, redact, debug }: BuildO
     principal,
     log,
     sealKey,
-    nameAsker: of.members.length > 1,
+    get nameAsker() {
+      return of.members.length > 1
+    },
     asks,
   })
   const serveChannel = (channel: Channel): Serving => serve(channel, serveOptions(gateway, 'local'))
@@ -115,13 +118,18 @@ export function build({ config }: Loaded, { log, places, redact, debug }: BuildO
   return {
     gateway,
     askKind,
-    status: () => ({ version, pid: process.pid, uptimeMs: Math.round(performance.now() - started), backends: gateway.status() }),
+    status: () => ({
+      version,
+      pid: process.pid,
+      uptimeMs: Math.round(performance.now() - started),
+      backends: gateway.status(),
+      ...(lifecycle?.last ? { lastReload: lifecycle.last } : {}),
+    }),
     alone(alias) {
+      if (!crew.members.some(member => member.alias === alias)) return undefined
       const known = single.get(alias)
       if (known) return known
-      const only = members.find(candidate => candidate.alias === alias)
-      if (!only) return undefined
-      const made = createGateway({ ...common, members: [only], names: { ...config.names, prefix: 'never' } })
+      const made = createGateway({ ...common, ...apart(alias, crew.members, running) })
       single.set(alias, made)
       return made
     },
@@ -132,12 +140,20 @@ export function build({ config }: Loaded, { log, places, redact, debug }: BuildO
       void gateway.warm()
       return serveChannel(stdioChannel(input, output, { log }))
     },
+    reload: async () => lifecycle?.reload(),
     async close() {
-      await gateway.close()
-      await reaper.close()
+      lifecycle?.close()
+      await Promise.all([gateway.close(), crew.close()])
+      await Promise.all([reaper.close(), store?.settled()])
     },
   }
 }
+
+const together = (members: readonly SurfaceMember[], { names, startWait }: Config): Seating => ({ members, names, startWaitMs: startWait })
+
+/** Nobody's names can clash with those of one alone. */
+const apart = (alias: string, members: readonly SurfaceMember[], config: Config): Seating =>
+  together(members.filter(member => member.alias === alias), { ...config, names: { ...config.names, prefix: 'never' } })
 
 /** For log lines only. */
 function ownerOf({ known }: Gateway, method: string, { name, uri }: JsonObject): string | undefined {

@@ -7,11 +7,12 @@ import type { BackendConfig, CommandEndpoint, Endpoint } from '../config/config.
 import { connect, type AskLimits, type ConnectOptions } from '../eras/era.ts'
 import type { InstanceSpec, StartOptions } from '../gateway/policy.ts'
 import type { ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
-import { McpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Channel } from '../transports/channel.ts'
 import { childProcess } from '../transports/child-process.ts'
 import type { Reaper } from '../transports/reaper.ts'
+import type { StopTiming } from '../transports/stop.ts'
+import { patient, remoteChannel } from './remote.ts'
 import type { Verdicts } from './verdicts.ts'
 
 export interface DialContext {
@@ -19,10 +20,13 @@ export interface DialContext {
   readonly self: JsonObject
   readonly reaper: Reaper
   readonly asks: AskLimits
-  readonly verdicts: Verdicts
   readonly redact: (text: string) => string
+  /** How servers are ended; undefined = with all the patience the spec gives them. */
+  readonly stop: StopTiming | undefined
+  /** Of this backend, by the number of the endpoint. */
+  readonly verdicts: Verdicts
   /** Whether this backend has ever been up: if not, a package runner may have to download it. */
-  readonly wasUp: (alias: string) => boolean
+  readonly wasUp: () => boolean
 }
 
 /** Era probe in place: what answers at all answers much sooner. */
@@ -35,14 +39,14 @@ export function instanceSpecs(backend: BackendConfig, context: DialContext): Ins
     transport: endpoint.kind === 'command' ? 'stdio' : (endpoint.type ?? 'http'),
     backup: endpoint.backup,
     spawns: endpoint.kind === 'command',
-    installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(backend.alias),
-    connect: (client, start) => open(backend, endpoint, `${backend.alias}#${index}`, client, start, context),
+    installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(),
+    connect: (client, start) => open(backend, endpoint, String(index), client, start, context),
   }))
 }
 
 const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename(command).replace(/\.(cmd|exe)$/i, ''))
 
-function open(
+async function open(
   backend: BackendConfig,
   endpoint: Endpoint,
   key: string,
@@ -68,18 +72,21 @@ function open(
     remember: verdict => verdicts.set(key, verdict),
     timeouts: { probe: Math.min(probeMs, limitMs), start: limitMs },
     asks,
+    cancellation,
   }
-  return connect(options)
+  const connection = await connect(options)
+  return endpoint.kind === 'url' ? patient(connection) : connection
 }
 
-async function openChannel(backend: BackendConfig, endpoint: Endpoint, { log, reaper, redact }: DialContext): Promise<Channel> {
+async function openChannel(backend: BackendConfig, endpoint: Endpoint, { log, reaper, redact, stop }: DialContext): Promise<Channel> {
   if (endpoint.kind === 'command')
     return childProcess(endpoint, {
       name: backend.alias,
       log: log.child({ backend: backend.alias }),
       reaper,
       redact,
+      stop,
       maxLineBytes: backend.limits.messageBytes,
     })
-  throw new McpError('BACKEND_START_FAILED', `${backend.alias}: url backends are not built in`)
+  return remoteChannel(backend, endpoint, log)
 }

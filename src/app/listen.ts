@@ -47,7 +47,7 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
   if (Object.values(paths).includes(path) || onlyOne.test(path))
     throw new McpError('USAGE', `the path ${path} is taken`, { hint: 'choose another one, such as /mcp' })
   const fronts = new Map<Gateway, HttpFront>()
-  const isReady = readinessOf(house.gateway.members)
+  const isReady = readinessOf(house.gateway)
   let draining: Promise<void> | undefined
 
   const frontOf = (gateway: Gateway): HttpFront => {

@@ -18,13 +18,13 @@ const keepMs = 1000
 const isFine = ({ state }: { readonly state: BackendState }, known: boolean): boolean =>
   state === 'healthy' || state === 'disabled' || (known && (state === 'idle' || state === 'starting'))
 
-export function readinessOf(members: readonly Member[]): () => Promise<Readiness> {
+export function readinessOf(gateway: { readonly members: readonly Member[] }): () => Promise<Readiness> {
   let asking: Promise<Readiness> | undefined
 
   async function ask(): Promise<Readiness> {
     const backends: Record<string, BackendState | 'silent'> = {}
     await Promise.all(
-      members.map(async member => {
+      gateway.members.map(async member => {
         const status = member.status()
         if (!isFine(status, member.offer !== undefined)) backends[status.alias] = status.state
         else if (status.state === 'healthy') await member.probe?.(probeMs).catch(() => (backends[status.alias] = 'silent'))

@@ -31,6 +31,8 @@ export type Purpose = 'server' | 'command'
 
 /** How long the first log lines of a server wait, so that its first answer does not: milliseconds. */
 const holdMs = 250
+/** What a command has started for itself has nothing to save: it is ended while somebody looks on. */
+const hasty = { eofMs: 300, termMs: 500 }
 
 export async function openHouse(context: Context, purpose: Purpose): Promise<Opened> {
   const { io, globals, redactor } = context
@@ -53,13 +55,21 @@ export async function openHouse(context: Context, purpose: Purpose): Promise<Ope
     if (purpose === 'server') log.warn({}, notice)
     else if (!globals.quiet && !globals.json) io.stderr.write(`note: ${notice}\n`)
 
-  const house = build(loaded, { log, places: places(io.env), redact: redactor.scrub, debug: log.level === 'debug' })
+  const house = build(loaded, {
+    log,
+    places: places(io.env),
+    redact: redactor.scrub,
+    debug: log.level === 'debug',
+    ...(purpose === 'server' ? { load: () => load(file, context) } : { stop: hasty }),
+  })
+  const release = purpose === 'server' ? io.onReload(() => void house.reload()) : undefined
   return {
     house,
     config,
     file,
     log,
     async close() {
+      release?.()
       await house.close()
       await log.close()
     },
@@ -67,11 +77,16 @@ export async function openHouse(context: Context, purpose: Purpose): Promise<Ope
 }
 
 /** The config the flags and the environment name, with its credentials; its secrets are hidden from here on. */
-export async function findAndLoad({ io, globals, redactor }: Context): Promise<{ loaded: Loaded; notices: readonly string[] }> {
+export async function findAndLoad(context: Context): Promise<{ loaded: Loaded; notices: readonly string[] }> {
+  const { io, globals } = context
   const found = findConfig({ config: globals.config, env: io.env, cwd: io.cwd })
-  const loaded = await loadConfig(found.file, { env: io.env, credential: credentialsOf(io) })
+  return { loaded: await load(found.file, context), notices: found.notices }
+}
+
+async function load(file: string, { io, redactor }: Context): Promise<Loaded> {
+  const loaded = await loadConfig(file, { env: io.env, credential: credentialsOf(io) })
   redactor.add(loaded.secrets)
-  return { loaded, notices: found.notices }
+  return loaded
 }
 
 /** Looks credentials up in the user's own file. */

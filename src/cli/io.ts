@@ -23,6 +23,8 @@ export interface Io {
   readonly platform: NodeJS.Platform
   /** Calls back on every signal that asks us to stop. Returns how to take the listener back. */
   onSignal(listener: (signal: Signal) => void): () => void
+  /** Calls back when we are asked to read our files again. Returns how to take the listener back. */
+  onReload(listener: () => void): () => void
 }
 
 export type Paint = (text: string) => string

@@ -4,12 +4,13 @@
  */
 import type { Catalog } from './catalog.ts'
 import { never } from './cancellation.ts'
-import type { Backend, BackendStatus, Call, Complete, Description, Handler, JsonObject, Member, Middleware, Outcome } from './contract.ts'
+import type { Backend, BackendStatus, Call, Complete, Description, Handler, InputRequired, JsonObject, Member, Middleware, Outcome } from './contract.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
 import type { Log } from './log.ts'
 import type { NamesOptions } from './names.ts'
 import type { RequestedUri } from './rewrite.ts'
+import { publicState, readState, Roster, type Seat } from './roster.ts'
 import { claims, routeOf } from './route.ts'
 import { Surface, type SurfaceMember } from './surface.ts'
 import { ownRelation } from './task-ids.ts'
@@ -30,8 +31,21 @@ export interface GatewayOptions {
   readonly log: Log
 }
 
+/** What may change while the gateway is in use. */
+export type Seating = Pick<GatewayOptions, 'members' | 'names' | 'startWaitMs'>
+
 export interface Gateway extends Backend {
+  /** Those of now: another array after `replace`. */
   readonly members: readonly Member[]
+  /**
+   * Takes these members instead, in one step: calls from now on go to them. Who is no longer among them finishes what it
+   * has begun and must be released and closed by the caller.
+   */
+  replace(seating: Seating): void
+  /** Whether a member that was replaced has a question out that a client may still answer. */
+  awaits(member: Member): boolean
+  /** Forgets a member that was replaced. */
+  release(member: Member): void
   /** The catalog once members have settled, or after `waitMs` (default: startWait). */
   catalog(waitMs?: number): Promise<Catalog>
   /** What is known now, without starting anything. */
@@ -47,21 +61,19 @@ const maxCandidates = 8
 const maxTaskOwners = 10_000
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { members, log } = options
+  const { log } = options
+  let { names } = options
   const surface = new Surface(options)
-  const byAlias = new Map(members.map(({ alias, member }) => [alias, member]))
-  const several = members.length > 1
-  const taskOwners = new Map<string, string>()
-
-  const member = (alias: string): Member => byAlias.get(alias) as Member
+  const roster = new Roster(options.members)
+  const taskOwners = new Map<string, { readonly principal: string; readonly serial: number }>()
 
   /** Looks a public name up; a miss waits for members that have not told yet, then explains itself. */
   async function found<T>(look: (catalog: Catalog) => T | undefined, what: string, name: string): Promise<T> {
     const hit = look(surface.catalog) ?? look(await surface.settled())
     if (hit !== undefined) return hit
     const lower = name.toLowerCase()
-    for (const { alias, member } of members) {
-      if (member.offer || !several || !lower.startsWith(alias.toLowerCase())) continue
+    for (const { alias, member } of roster.seats) {
+      if (member.offer || !roster.several || !lower.startsWith(alias.toLowerCase())) continue
       const { state, lastFailure } = member.status()
       throw new McpError('BACKEND_UNAVAILABLE', `${what} ${name}: backend ${alias} is ${state}`, {
         backend: alias,
@@ -71,23 +83,45 @@ export function createGateway(options: GatewayOptions): Gateway {
     throw new McpError('UNKNOWN_NAME', `unknown ${what}: ${name}`)
   }
 
+  const relay = (alias: string, call: Call, params: JsonObject, requested?: RequestedUri): Promise<Outcome> =>
+    hand(roster.at(alias), alias, call, params, requested)
+
   /** Hands a call to its owner and brings the outcome back under public names. */
-  async function relay(alias: string, call: Call, params: JsonObject, requested?: RequestedUri): Promise<Outcome> {
+  async function hand(
+    chosen: Seat | undefined, alias: string, call: Call, params: JsonObject, requested?: RequestedUri,
+  ): Promise<Outcome> {
     if (call.continues !== undefined && call.continues !== alias)
       throw new McpError('STATE_INVALID', 'this state belongs to another backend')
+    let seat = chosen
+    let { requestState } = call
+    if (requestState !== undefined) {
+      const state = readState(requestState)
+      seat = roster.keeper(alias, state.serial)
+      requestState = state.own
+      if (seat?.serial === state.serial && seat.asked > 0) seat.asked--
+    }
+    if (!seat) throw new McpError('BACKEND_UNAVAILABLE', `${alias} is no longer configured`, { backend: alias })
     const own = params['_meta'] === undefined ? params : ownRelation(alias, params)
-    const owned: Call = own === call.params && !(several && call.log) ? call : { ...call, params: own, log: named(alias, call.log) }
-    const outcome = await member(alias).handle(owned)
-    if (outcome.kind === 'complete') return publicOutcome(alias, call, outcome, requested)
-    const requests = outcome.requests && surface.catalog.publicAsks(alias, outcome.requests)
-    return { ...outcome, ...(requests ? { requests } : {}), from: alias }
+    const isSame = own === call.params && requestState === call.requestState && !(roster.several && call.log)
+    const outcome = await seat.member.handle(isSame ? call : { ...call, params: own, log: named(alias, call.log), requestState })
+    if (outcome.kind === 'complete') return publicOutcome(seat, call, outcome, requested)
+    return publicAsks(seat, outcome)
   }
 
-  function publicOutcome(alias: string, call: Call, outcome: Complete, requested: RequestedUri | undefined): Complete {
+  function publicAsks(seat: Seat, outcome: InputRequired): InputRequired {
+    const { alias } = seat
+    const requests = outcome.requests && surface.catalog.publicAsks(alias, outcome.requests)
+    const asked = { ...outcome, ...(requests ? { requests } : {}), from: alias }
+    if (outcome.requestState === undefined) return asked
+    seat.asked++
+    return { ...asked, requestState: publicState(seat, outcome.requestState) }
+  }
+
+  function publicOutcome({ alias, serial }: Seat, call: Call, outcome: Complete, requested: RequestedUri | undefined): Complete {
     const result = surface.catalog.publicResult(alias, call.method, outcome.result, outcome.variant, requested)
     const task = surface.catalog.taskIdOf(result, outcome.variant)
     if (task !== undefined) {
-      taskOwners.set(task, call.client.principal)
+      taskOwners.set(task, { principal: call.client.principal, serial })
       if (taskOwners.size > maxTaskOwners) taskOwners.delete(taskOwners.keys().next().value as string)
     }
     return result === outcome.result ? outcome : { ...outcome, result }
@@ -95,7 +129,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** Several servers' log lines meet in one client: the logger says whose a line is. */
   function named(alias: string, log: Call['log']): Call['log'] {
-    if (!log || !several) return log
+    if (!log || !roster.several) return log
     return params => log(surface.catalog.publicLog(alias, params))
   }
 
@@ -140,16 +174,16 @@ export function createGateway(options: GatewayOptions): Gateway {
   async function task(call: Call): Promise<Outcome> {
     const id = text(call.params, 'taskId')
     const owner = surface.catalog.task(id)
-    const principal = taskOwners.get(id)
-    if (!owner || !byAlias.has(owner.alias) || (principal !== undefined && principal !== call.client.principal))
-      throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
-    return relay(owner.alias, call, { ...call.params, taskId: owner.own })
+    const made = taskOwners.get(id)
+    const seat = owner && roster.keeper(owner.alias, made?.serial)
+    if (!seat || (made && made.principal !== call.client.principal)) throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
+    return hand(seat, seat.alias, call, { ...call.params, taskId: owner.own })
   }
 
   /** One broken backend shortens the list, it does not fail it. */
   async function everyone(call: Call, capability: string, field: string): Promise<Outcome> {
     const items: unknown[] = []
-    for (const { alias, member } of members) {
+    for (const { alias, member } of roster.seats) {
       if (!member.offer || !Object.hasOwn(member.offer.description.capabilities, capability)) continue
       try {
         let cursor: unknown
@@ -166,19 +200,19 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     }
     const own = (item: unknown): boolean => {
-      const principal = taskOwners.get(String((item as JsonObject | null)?.['taskId']))
-      return principal === undefined || principal === call.client.principal
+      const made = taskOwners.get(String((item as JsonObject | null)?.['taskId']))
+      return made === undefined || made.principal === call.client.principal
     }
     return { kind: 'complete', result: { [field]: items.filter(own) } }
   }
 
   /** A method we do not know goes to the only backend, or to the one that claims it. */
   async function custom(call: Call): Promise<Outcome> {
-    if (call.continues !== undefined && byAlias.has(call.continues)) return relay(call.continues, call, call.params)
-    const only = members.length === 1 ? members[0] : undefined
-    if (only) return relay(only.alias, call, call.params)
+    if (call.continues !== undefined && roster.at(call.continues)) return relay(call.continues, call, call.params)
+    const [only] = roster.seats
+    if (only && !roster.several) return relay(only.alias, call, call.params)
     await surface.settled()
-    const claiming = members.filter(({ member }) => member.offer && claims(member.offer.description.capabilities, call.method))
+    const claiming = roster.seats.filter(({ member }) => member.offer && claims(member.offer.description.capabilities, call.method))
     const [first, second] = claiming
     if (first && !second) return relay(first.alias, call, call.params)
     const reason = second ? `claimed by ${claiming.map(({ alias }) => alias).join(' and ')}` : 'no backend claims it'
@@ -209,32 +243,42 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   async function describe(): Promise<Description> {
-    await surface.settled(options.describeWaitMs)
-    const told = members.flatMap(({ alias, member }) => (member.offer ? [{ alias, description: member.offer.description }] : []))
-    const missing = members
+    await surface.arrivals(options.describeWaitMs)
+    const { seats } = roster
+    const told = seats.flatMap(({ alias, member }) => (member.offer ? [{ alias, description: member.offer.description }] : []))
+    const missing = seats
       .filter(({ member }) => !member.offer && member.status().state !== 'disabled')
       .map(({ alias, member }) => ({ alias, reason: member.status().lastFailure?.message ?? member.status().state }))
-    return { info: options.self, ...mergeDescriptions(told, missing, options.names), era: undefined, revision: undefined }
+    return { info: options.self, ...mergeDescriptions(told, missing, names), era: undefined, revision: undefined }
   }
 
   return {
     name: 'gateway',
-    members: members.map(({ member }) => member),
+    get members() {
+      return roster.seats.map(({ member }) => member)
+    },
     handle: (options.middleware ?? []).reduceRight((next, wrap) => wrap(next), dispatch as Handler),
     describe,
-    watch: watcher => watchMembers(watcher, { members, surface, several }),
+    watch: watcher => watchMembers(watcher, { roster, surface }),
     notify: (method, params, client) => {
-      for (const { member } of members) member.notify(method, params, client)
+      for (const { member } of roster.seats) member.notify(method, params, client)
     },
     catalog: waitMs => surface.settled(waitMs),
     get known() {
       return surface.catalog
     },
     warm: () => surface.warm(),
-    status: () => members.map(({ member }) => member.status()),
+    status: () => roster.seats.map(({ member }) => member.status()),
+    replace(seating) {
+      names = seating.names
+      surface.replace(seating)
+      roster.replace(seating.members)
+    },
+    awaits: member => roster.awaits(member),
+    release: member => roster.release(member),
     close: async () => {
       surface.close()
-      await Promise.all(members.map(({ member }) => member.close()))
+      await Promise.all(roster.seats.map(({ member }) => member.close()))
     },
   }
 }

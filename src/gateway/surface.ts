@@ -27,63 +27,76 @@ export interface SurfaceOptions {
 const debounceMs = 50
 
 export class Surface {
-  private readonly options: SurfaceOptions
+  private readonly log: Log
+  private members: readonly SurfaceMember[] = []
+  private names: NamesOptions
+  private startWaitMs: number
   private readonly listeners = new Set<(lists: readonly ListKind[]) => void>()
-  private readonly unsubscribe: (() => void)[]
-  private readonly told = new Set<string>()
+  private unsubscribe: readonly (() => void)[] = []
+  private told = new Set<string>()
   private readonly links = new Links()
   private current: Catalog | undefined
   private announced: Catalog | undefined
   private timer: NodeJS.Timeout | undefined
-  private arrivals: Promise<unknown> | undefined
+  /** Members that have told what they offer or failed to, and those that are about to. */
+  private readonly arrived = new WeakSet<Member>()
+  private readonly arriving = new WeakMap<Member, Promise<void>>()
+  private everybody: Promise<unknown> | undefined
   private complete = false
 
-  constructor(options: SurfaceOptions) {
-    this.options = options
-    this.unsubscribe = options.members.map(({ member }) => member.onOffer(() => this.changed()))
+  constructor({ members, names, startWaitMs, log }: SurfaceOptions) {
+    this.log = log
+    this.names = names
+    this.startWaitMs = startWaitMs
+    this.take(members)
   }
 
   /** The catalog of what is known at this moment. */
   get catalog(): Catalog {
     if (this.current) return this.current
-    this.current = buildCatalog(
-      this.options.members.map(({ alias, member, rules }) => ({ alias, offer: member.offer, rules })),
-      this.options.names,
-      this.links,
-    )
-    for (const problem of this.current.problems) {
-      if (this.told.has(problem.message)) continue
-      this.told.add(problem.message)
-      const { code, message, severity } = problem
-      if (severity === 'notice') this.options.log.info({ code }, message)
-      else this.options.log.warn({ code }, message)
+    const members = this.members.map(({ alias, member, rules }) => ({ alias, offer: member.offer, rules }))
+    this.current = buildCatalog(members, this.names, this.links)
+    const told = new Set<string>()
+    for (const { code, message, severity } of this.current.problems) {
+      told.add(message)
+      if (this.told.has(message)) continue
+      if (severity === 'notice') this.log.info({ code }, message)
+      else this.log.warn({ code }, message)
     }
+    this.told = told
     return this.current
+  }
+
+  /** Takes these members and settings instead, in one step; what really differs is told as any other change is. */
+  replace({ members, names, startWaitMs }: Omit<SurfaceOptions, 'log'>): void {
+    this.names = names
+    this.startWaitMs = startWaitMs
+    this.take(members)
+    this.changed()
   }
 
   /** Starts every member whose offer is unknown. */
   warm(): Promise<unknown> {
-    this.arrivals ??= Promise.all(
-      this.options.members.map(async ({ alias, member }) => {
-        if (member.offer || (await member.offered())) return
-        const { state, lastFailure } = member.status()
-        if (state === 'disabled') return
-        this.options.log.warn({ backend: alias, state }, `${alias}: not available: ${lastFailure?.message ?? state}`)
-      }),
-    ).then(() => {
-      this.complete = true
-    })
-    return this.arrivals
+    if (!this.everybody) {
+      const everybody = (this.everybody = Promise.all(this.members.map(each => this.arrival(each))).then(() => {
+        if (this.everybody === everybody) this.complete = true
+      }))
+    }
+    return this.everybody
   }
 
-  /** The catalog, once every member has told or failed, or `waitMs` have passed; what is served then is what later changes are told against. */
-  async settled(waitMs: number = this.options.startWaitMs): Promise<Catalog> {
-    if (!this.complete) {
-      const arrived = this.warm()
-      let timer: NodeJS.Timeout | undefined
-      await Promise.race([arrived, new Promise(resolve => (timer = setTimeout(resolve, waitMs)))])
-      clearTimeout(timer)
-    }
+  /** Resolves once every member has told or failed, or `waitMs` have passed. */
+  async arrivals(waitMs: number): Promise<void> {
+    if (this.complete) return
+    const arrived = this.warm()
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([arrived, new Promise(resolve => (timer = setTimeout(resolve, waitMs)))])
+    clearTimeout(timer)
+  }
+
+  /** The catalog after `arrivals`; what is served then is what later changes are told against. */
+  async settled(waitMs: number = this.startWaitMs): Promise<Catalog> {
+    if (!this.complete) await this.arrivals(waitMs)
     const { catalog } = this
     this.announced ??= catalog
     return catalog
@@ -99,6 +112,28 @@ export class Surface {
     for (const stop of this.unsubscribe) stop()
     clearTimeout(this.timer)
     this.listeners.clear()
+  }
+
+  private take(members: readonly SurfaceMember[]): void {
+    for (const stop of this.unsubscribe) stop()
+    this.members = members
+    this.unsubscribe = members.map(({ member }) => member.onOffer(() => this.changed()))
+    this.everybody = undefined
+    this.complete = members.every(({ member }) => this.arrived.has(member))
+  }
+
+  private arrival({ alias, member }: SurfaceMember): Promise<void> {
+    let arrival = this.arriving.get(member)
+    if (!arrival) this.arriving.set(member, (arrival = this.arrive(alias, member)))
+    return arrival
+  }
+
+  private async arrive(alias: string, member: Member): Promise<void> {
+    const offer = member.offer ?? (await member.offered())
+    this.arrived.add(member)
+    const { state, lastFailure } = member.status()
+    if (offer || state === 'disabled') return
+    this.log.warn({ backend: alias, state }, `${alias}: not available: ${lastFailure?.message ?? state}`)
   }
 
   private changed(): void {

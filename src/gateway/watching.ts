@@ -1,34 +1,50 @@
 /**
- * One client's ear on many backends: splits its interest by owner, joins what they tell, under public names. List
- * changes come from the surface, which knows whether anything really differs.
+ * One client's ear on many backends: splits its interest by owner, joins what they tell, under public names, and moves
+ * along when backends are replaced. List changes come from the surface, which knows whether anything really differs.
  */
 import type { Catalog } from './catalog.ts'
-import type { Change, Granted, Interest, Member, Watch, Watcher } from './contract.ts'
+import type { Change, Granted, Interest, Watch, Watcher } from './contract.ts'
 import { McpError } from './errors.ts'
-import type { Surface, SurfaceMember } from './surface.ts'
+import type { Roster, Seat } from './roster.ts'
+import type { Surface } from './surface.ts'
 
 export interface Watched {
-  readonly members: readonly SurfaceMember[]
+  readonly roster: Roster
   readonly surface: Surface
-  /** More than one backend: log lines then say whose they are. */
-  readonly several: boolean
 }
 
-export function watchMembers(watcher: Watcher, { members, surface, several }: Watched): Watch {
+/** The watch on one member, and what it was last told of our interest. */
+interface Ear {
+  readonly watch: Watch
+  interest: Interest
+  own: readonly string[]
+  granted: Promise<Granted>
+}
+
+export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Watch {
   let interest = watcher.interest
   const { ask } = watcher
-  const watches: { alias: string; member: Member; watch: Watch }[] = members.map(({ alias, member }) => {
+  const ears = new Map<Seat, Ear>()
+
+  function listen({ alias, member }: Seat): Ear {
     const watch = member.watch({
       client: watcher.client,
       interest: { ...interest, resources: [] },
       change: change => told(alias, change),
       ...(ask ? { ask: (question, cancellation) => ask({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) } : {}),
     })
-    return { alias, member, watch }
-  })
-  const stopLists = surface.onChange(lists => {
-    for (const list of lists) if (interest.lists.includes(list)) watcher.change({ kind: 'list', list })
-  })
+    return { watch, interest, own: [], granted: watch.granted }
+  }
+
+  /** Listens to who came; who was replaced is heard until it is gone, since calls it has begun may have more to say. */
+  function follow(): void {
+    for (const seat of roster.seats) if (!ears.has(seat)) ears.set(seat, listen(seat))
+    for (const [seat, { watch }] of ears) {
+      if (roster.isHere(seat)) continue
+      watch.close()
+      ears.delete(seat)
+    }
+  }
 
   function told(alias: string, change: Change): void {
     const { catalog } = surface
@@ -38,33 +54,44 @@ export function watchMembers(watcher: Watcher, { members, surface, several }: Wa
       case 'resource':
         return watcher.change({ kind: 'resource', params: catalog.publicUpdate(alias, change.params) })
       case 'log':
-        return watcher.change(several ? { kind: 'log', params: catalog.publicLog(alias, change.params) } : change)
+        return watcher.change(roster.several ? { kind: 'log', params: catalog.publicLog(alias, change.params) } : change)
       case 'other':
         return watcher.change({ ...change, params: catalog.publicNotification(alias, change.method, change.params) })
     }
+  }
+
+  /** A backend whose part has not changed is not told again: to some that means a new stream. */
+  function tell(ear: Ear, next: Interest, own: readonly string[]): Promise<Granted> {
+    const isSame = next === ear.interest && own.length === ear.own.length && own.every((uri, index) => uri === ear.own[index])
+    if (isSame) return ear.granted
+    ear.interest = next
+    ear.own = own
+    return (ear.granted = ear.watch.update({ ...next, resources: own }))
   }
 
   async function apply(next: Interest): Promise<Granted> {
     interest = next
     const wanted = await owners(next.resources)
     const grants = await Promise.all(
-      watches.map(async ({ alias, watch }) => {
-        const mine = wanted.filter(({ owner }) => owner === alias)
-        const granted = await watch.update({ ...next, resources: mine.map(({ own }) => own) })
-        return { mine, granted }
+      roster.seats.map(async seat => {
+        const mine = wanted.filter(({ owner }) => owner === seat.alias)
+        const ear = ears.get(seat)
+        return { mine, granted: ear && (await tell(ear, next, mine.map(({ own }) => own))) }
       }),
     )
+    // Only now, so that no update falls between the two.
+    for (const [seat, ear] of ears) if (roster.at(seat.alias) !== seat) void tell(ear, next, [])
     const refused = new Map<string, Error>()
     const resources: string[] = []
     for (const { uri, owner } of wanted)
       if (owner === undefined) refused.set(uri, new McpError('UNKNOWN_NAME', `unknown resource: ${uri}`))
     for (const { mine, granted } of grants)
       for (const { uri, own } of mine) {
-        const refusal = granted.refused.get(own)
+        const refusal = granted?.refused.get(own)
         if (refusal) refused.set(uri, refusal)
-        else if (granted.resources.includes(own)) resources.push(uri)
+        else if (granted?.resources.includes(own)) resources.push(uri)
       }
-    const extra = Object.assign({}, ...grants.map(({ granted }) => granted.extra ?? {})) as Record<string, unknown>
+    const extra = Object.assign({}, ...grants.map(({ granted }) => granted?.extra ?? {})) as Record<string, unknown>
     return { lists: next.lists, resources, refused, ...(Object.keys(extra).length > 0 ? { extra } : {}) }
   }
 
@@ -94,12 +121,23 @@ export function watchMembers(watcher: Watcher, { members, surface, several }: Wa
     return turn
   }
 
+  follow()
+  const stopLists = surface.onChange(lists => {
+    for (const list of lists) if (interest.lists.includes(list)) watcher.change({ kind: 'list', list })
+  })
+  const stopMoves = roster.onMove(() => {
+    follow()
+    order = order.then(() => apply(interest))
+  })
+
   return {
     granted: update(interest),
     update,
     close() {
       stopLists()
-      for (const { watch } of watches) watch.close()
+      stopMoves()
+      for (const { watch } of ears.values()) watch.close()
+      ears.clear()
     },
   }
 }

@@ -56,6 +56,7 @@ export function fakeHouse(servers: Record<string, FakeServer>): FakeHouse {
     serveOptions: () => undefined as never,
     serve: () => undefined as never,
     serveStdio: () => ({ closed: Promise.resolve(), drain: async () => {} }),
+    reload: async () => undefined,
     close: async () => void (closed = true),
   }
   const log = openLog({ level: 'silent', format: 'json', color: false, sink: { write: () => true }, redactor: new Redactor() })

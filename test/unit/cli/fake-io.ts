@@ -9,6 +9,8 @@ export interface FakeIo extends Io {
   type(...lines: string[]): void
   end(): void
   signal(signal: Signal): void
+  /** Asks to read the files again. */
+  hangUp(): void
   readonly listeners: Set<(signal: Signal) => void>
 }
 
@@ -39,6 +41,7 @@ export function fakeIo({ tty = false, columns = 80, env = {}, cwd = '/' }: FakeI
   const stdin = Object.assign(new PassThrough(), { isTTY: tty })
   const [stdout, stderr] = [new Screen(tty, columns), new Screen(tty, columns)]
   const listeners = new Set<(signal: Signal) => void>()
+  const reloaders = new Set<() => void>()
   return {
     stdin, stdout, stderr, env, cwd, listeners,
     script: '/home/a/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js',
@@ -47,10 +50,15 @@ export function fakeIo({ tty = false, columns = 80, env = {}, cwd = '/' }: FakeI
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    onReload(listener) {
+      reloaders.add(listener)
+      return () => void reloaders.delete(listener)
+    },
     out: stdout.text,
     err: stderr.text,
     type: (...lines) => lines.forEach(line => stdin.write(`${line}\n`)),
     end: () => void stdin.end(),
     signal: signal => listeners.forEach(listener => listener(signal)),
+    hangUp: () => reloaders.forEach(reload => reload()),
   }
 }
