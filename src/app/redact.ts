@@ -9,6 +9,8 @@ export const mask = '***'
 
 /** Shorter values are left alone: masking every `a` or `42` would hide the log and not the secret. */
 const shortest = 4
+/** The same for one line of several. */
+const shortestLine = 12
 
 export class Redactor {
   private readonly values = new Set<string>()
@@ -16,7 +18,7 @@ export class Redactor {
 
   /** Adds values that must never be shown. */
   add(values: Iterable<string>): void {
-    for (const value of values)
+    for (const value of [...values].flatMap(withLines))
       if (value.length >= shortest && !this.values.has(value)) {
         this.values.add(value)
         this.pattern = undefined
@@ -36,6 +38,10 @@ export class Redactor {
     return clean
   }
 }
+
+/** Whoever writes line by line shows a key file line by line. */
+const withLines = (value: string): string[] =>
+  value.includes('\n') ? [value, ...value.split('\n').map(line => line.trim()).filter(line => line.length >= shortestLine)] : [value]
 
 const userinfo = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'@]+@/gi
 const secretQuery = /([?&](?:[\w-]*(?:token|secret|password|passwd|api[_-]?key|signature)|auth|key|sig|code)=)[^\s&#"'\\]+/gi

@@ -5,7 +5,7 @@
 import { McpError } from '../gateway/errors.ts'
 import { silent, type Log } from '../gateway/log.ts'
 import type { Channel, Message, Receiver } from './channel.ts'
-import { LastWords, splitLines } from './last-words.ts'
+import { LastWords, loggable, splitLines } from './last-words.ts'
 import { LinePipe, type PipeLimits } from './line-pipe.ts'
 import { writerDefaults } from './line-writer.ts'
 import type { Adopted } from './reaper.ts'
@@ -105,12 +105,12 @@ class ChildChannel implements Channel {
   }
 
   lastWords(): string {
-    return this.redact(this.words.text())
+    return this.words.text(undefined, this.redact)
   }
 
   private listen(): void {
     const { stderr } = this.started.child
-    const say = sparse((line, left) => this.log.info({ line: this.redact(line), ...(left > 0 && { left }) }, 'stderr'))
+    const say = sparse((line, left) => this.log.info({ line: loggable(line, this.redact), ...(left > 0 && { left }) }, 'stderr'))
     const split = splitLines(say)
     stderr.on('data', (chunk: Buffer) => {
       this.words.push(chunk)
@@ -176,14 +176,12 @@ class ChildChannel implements Channel {
   }
 
   private error(code: 'BACKEND_DIED' | 'BACKEND_TIMEOUT', what: string): McpError {
-    const last = this.redact(this.words.text(1))
+    const last = this.words.text(1, this.redact)
     return new McpError(code, `${this.name} ${what}`, {
       backend: this.options.name,
       hint: last === '' ? undefined : `it last wrote: ${last}`,
     })
   }
 
-  private redact(text: string): string {
-    return this.options.redact?.(text) ?? text
-  }
+  private readonly redact = (text: string): string => this.options.redact?.(text) ?? text
 }

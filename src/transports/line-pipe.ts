@@ -7,11 +7,18 @@ import { McpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Message, MessagePart, Receiver, RequestId } from './channel.ts'
 import type { Author } from './envelope.ts'
+import type { Redact } from './last-words.ts'
 import { LineWriter, type WriterLimits } from './line-writer.ts'
 import { LineReader, type LineLimits } from './lines.ts'
 import { sparse } from './sparse-log.ts'
 
-export type PipeLimits = LineLimits & WriterLimits
+export interface PipeLimits extends LineLimits, WriterLimits {
+  /** Takes secrets out of what is no message, before it is logged. */
+  readonly redact?: Redact | undefined
+}
+
+/** Of a line that is no message, in the log. */
+const noiseChars = 500
 
 export interface PipeEvents {
   /** A message is about to be delivered. */
@@ -39,9 +46,10 @@ export class LinePipe {
     this.input = input
     this.author = author
     this.events = events
-    const noise = sparse((line, left) =>
-      log.warn({ line, ...(left > 0 && { left }) }, `not a message, on the ${author}'s standard output`),
-    )
+    const noise = sparse((text, left) => {
+      const line = (limits.redact?.(text) ?? text).slice(0, noiseChars)
+      log.warn({ line, ...(left > 0 && { left }) }, `not a message, on the ${author}'s standard output`)
+    })
     this.reader = new LineReader(
       author,
       {

@@ -19,6 +19,9 @@ import {
 } from './envelope.ts'
 import { headBytes, peek, tailBytes } from './peek.ts'
 
+/** More than is shown, so that what is hidden in it can be found whole. */
+export const noiseChars = 8_692
+
 export const lineDefaults = { maxLineBytes: 16 * 1024 * 1024, maxDepth: 100, maxBatch: 100 } as const
 
 export interface LineLimits {
@@ -42,12 +45,11 @@ export interface LineSink {
   malformed(error: McpError, id: RequestId | undefined, part: MessagePart | undefined): void
   /** A JSON-RPC batch; returns whether it was taken. */
   batch?(messages: readonly Message[]): boolean
-  /** A line that is no JSON-RPC at all: a banner, a log line. At most 500 characters of it. */
+  /** A line that is no JSON-RPC at all: a banner, a log line. At most `noiseChars` of it; there may be secrets in it. */
   noise(text: string): void
 }
 
 const newline = 0x0a
-const noiseChars = 500
 const keptStore = 1024 * 1024
 const replacement = '\ufffd'
 

@@ -35,6 +35,13 @@ describe('known values', () => {
       if (name.startsWith('base')) expect(Buffer.from(left, 'base64').toString('latin1')).not.toContain('w\\rd')
     })
 
+  it('of several lines, line by line', () => {
+    const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n  9w0BAQEFAASCBKcw\nabc\n-----END KEY-----\n'
+    const { scrub } = redactor(key)
+    for (const line of ['MIIEvQIBADANBgkqhkiG', '9w0BAQEFAASCBKcw']) expect(scrub(`{"line":"${line}"}`)).toBe(`{"line":"${mask}"}`)
+    expect(scrub('abc')).toBe('abc')
+  })
+
   it('the longer of two secrets goes whole', () => {
     expect(redactor('abcdef', 'abcdefghij').scrub('x abcdefghij y')).toBe(`x ${mask} y`)
   })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LastWords, plain, splitLines } from '../../../src/transports/last-words.ts'
+import { LastWords, loggable, plain, splitLines } from '../../../src/transports/last-words.ts'
 import { sparse } from '../../../src/transports/sparse-log.ts'
 
 describe('last words', () => {
@@ -25,6 +25,8 @@ describe('last words', () => {
     for (let n = 0; n < 100_000; n++) words.push(Buffer.from(`line ${n}\n`))
     words.push(Buffer.from('x'.repeat(200_000) + '\nthe end\n'))
     expect(words.text(1)).toBe('the end')
+    expect(words.text(2)).toBe('the end')
+    words.push(Buffer.from('x'.repeat(1000) + '\nthe end\n'))
     expect(words.text(2)).toBe(`${'x'.repeat(500)}…\nthe end`)
     expect(new LastWords().text()).toBe('')
   })
@@ -39,8 +41,37 @@ describe('last words', () => {
 it('lines of any length are split in bounded memory', () => {
   const lines: string[] = []
   const split = splitLines(line => lines.push(line))
-  for (const piece of ['a', 'b\n\n  \nc', '\n', 'x'.repeat(10_000), 'y\nlast']) split(Buffer.from(piece))
-  expect(lines).toEqual(['ab', 'c', 'x'.repeat(2000)])
+  for (const piece of ['a', 'b\n\n  \nc', '\n', 'x'.repeat(10_000), '\nlast']) split(Buffer.from(piece))
+  expect(lines).toEqual(['ab', 'c', 'x'.repeat(10_000)])
+  split(Buffer.from('x'.repeat(100_000) + '\n'))
+  expect(lines.at(-1)?.length).toBeLessThan(11_000)
+  expect(loggable(lines.at(-1) as string, text => text)).toBe('last' + 'x'.repeat(1996))
+})
+
+describe('a secret', () => {
+  const hide = (text: string): string => text.replaceAll('pässword', '***')
+  it('is hidden in last words wherever a line is cut', () => {
+    for (let before = 490; before <= 500; before++) {
+      const words = new LastWords()
+      words.push(Buffer.from(`${'x'.repeat(before)}pässword\n`))
+      expect(words.text(1, hide)).not.toContain('p')
+    }
+  })
+  it('is hidden even where the memory of last words begins', () => {
+    for (let more = 0; more < 12; more++) {
+      const words = new LastWords()
+      words.push(Buffer.from(`pässword\n${'x'.repeat(65_536 - 10 - 12 + more)}\nend\n`))
+      expect(words.text(20, hide)).not.toMatch(/[päswor]/)
+    }
+  })
+  it('is hidden in the log wherever a line is cut and however it came', () => {
+    for (let before = 1990; before <= 2000; before++) {
+      const lines: string[] = []
+      const split = splitLines(line => lines.push(loggable(line, hide)))
+      for (const byte of Buffer.from(`${'x'.repeat(before)}pässword\n`)) split(Buffer.from([byte]))
+      expect(lines.join()).toMatch(/^x+\**$/)
+    }
+  })
 })
 
 it('a flood is kept out of the log, and counted', () => {
