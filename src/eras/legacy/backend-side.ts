@@ -165,6 +165,10 @@ class LegacyConnection implements Connection, Desk {
     }
   }
 
+  get pid(): number | undefined {
+    return this.link.channel.pid
+  }
+
   close(): Promise<void> {
     return this.link.channel.close()
   }

@@ -120,6 +120,10 @@ class ModernConnection implements Connection {
     }
   }
 
+  get pid(): number | undefined {
+    return this.link.channel.pid
+  }
+
   close(): Promise<void> {
     return this.link.channel.close()
   }
