@@ -36,7 +36,7 @@ export function exchangeFailure(thrown: unknown): McpError {
     return failure('the server did not take the connection in time', 'check its url, and timeouts.connect', thrown)
   const tls = tlsFailure(code, thrown)
   if (tls) return tls
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')
+  if ((thrown as Error).name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW')
     return new McpError('BACKEND_PROTOCOL', 'the server did not answer in HTTP', { cause: thrown, hint: 'check the scheme and the port of its url' })
   if (code === 'UND_ERR_INVALID_ARG')
     return new McpError('BACKEND_START_FAILED', 'the request to the server cannot be made', { cause: thrown, hint: 'check its url and its headers' })
