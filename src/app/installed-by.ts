@@ -25,10 +25,7 @@ export function installedBy({ script, env, exists = existsSync, realpath = realp
   const modules = path.lastIndexOf(`${sep}node_modules${sep}`)
   // A linked checkout resolves to its own folder, which no node_modules contains.
   if (modules < 0) return isContainer(env, exists) && !exists(join(packageRoot(path), 'src')) ? 'container' : 'source'
-  const holder = path.slice(0, modules)
-  if (!isGlobal(holder, env)) return 'local'
-  // Only an image has a global install that nobody can update in place.
-  return isContainer(env, exists) ? 'container' : 'global'
+  return isGlobal(path.slice(0, modules), env) ? 'global' : 'local'
 }
 
 function resolved(script: string, realpath: (path: string) => string): string {

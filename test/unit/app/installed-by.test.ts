@@ -12,13 +12,13 @@ describe('installedBy', () => {
     ['global', '/home/a/.nvm/versions/node/v22.1.0/lib/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, []],
     ['global', '/opt/p/lib/node_modules/mcp-proxy-server/bin/mcp-proxy.js', { npm_config_prefix: '/opt/p' }, []],
     ['global', '/home/a/.local/share/pnpm/global/5/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, []],
-    ['container', '/usr/local/lib/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, ['/.dockerenv']],
-    ['container', '/usr/local/lib/node_modules/mcp-proxy-server/bin/mcp-proxy.js', { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, []],
+    ['global', '/usr/local/lib/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, ['/.dockerenv']],
     ['local', '/home/a/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, []],
     ['local', '/workspaces/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js', {}, ['/.dockerenv']],
     ['source', '/home/a/mcp-proxy/bin/mcp-proxy.js', {}, ['/home/a/mcp-proxy/src']],
     ['source', '/workspaces/mcp-proxy/bin/mcp-proxy.js', {}, ['/.dockerenv', '/workspaces/mcp-proxy/src']],
     ['container', '/app/bin/mcp-proxy.js', {}, ['/.dockerenv']],
+    ['container', '/app/bin/mcp-proxy.js', { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, []],
     ['container', '/app/node_modules/mcp-proxy-server/bin/mcp-proxy.js', { MCP_PROXY__INSTALLED_BY: 'container' }, []],
   ])('%s: %s %o %o', (kind, script, env, files) => expect(at(script, env, files)).toBe(kind))
 
