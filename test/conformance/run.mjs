@@ -64,8 +64,8 @@ const results = []
 const failures = []
 const expected = parse(readFileSync(new URL('expected-failures.yaml', import.meta.url), 'utf8')) ?? []
 for (const entry of expected)
-  if (!entry.reason || !/^https:\/\/modelcontextprotocol\.io\/specification\//.test(entry.spec ?? ''))
-    throw new Error(`expected failure ${entry.scenario} has no reason or no link into the specification`)
+  if (!entry.reason || !entry.checks?.length || !/^https:\/\/modelcontextprotocol\.io\/specification\//.test(entry.spec ?? ''))
+    throw new Error(`expected failure ${entry.scenario} has no checks, no reason or no link into the specification`)
 const used = new Set()
 
 /** Takes the verdicts of one run in; `where` says which expectations apply, and is undefined for a control. */
@@ -73,9 +73,10 @@ function judge(title, revision, verdicts, where) {
   const failed = verdicts.filter(({ verdict }) => verdict !== 'pass')
   results.push({ title, revision, passed: verdicts.length - failed.length, total: verdicts.length })
   console.log(`${title} · ${revision}: ${verdicts.length - failed.length}/${verdicts.length}`)
-  for (const { scenario, verdict, problems } of failed) {
+  for (const { scenario, verdict, amiss, problems } of failed) {
     const entry = where && expected.find(candidate =>
       candidate.leg === where.leg && candidate.scenario === scenario && candidate.revision === revision &&
+      amiss.length > 0 && amiss.every(id => candidate.checks.includes(id)) &&
       (candidate.backend?.includes(where.backend) ?? true) && (candidate.transport?.includes(where.transport) ?? true))
     if (entry) used.add(entry)
     else failures.push(`${title} · ${revision} · ${scenario}`)
@@ -85,21 +86,23 @@ function judge(title, revision, verdicts, where) {
 
 async function serverCell(backend, transport, prefix, controls) {
   const args = [server, '--era', backend]
-  const remote = transport === 'http' ? await listen([...args, '--transport', 'http']) : undefined
-  const config = join(work, `config-${backend}-${transport}-${prefix}.json`)
-  const entry = remote ? { url: remote.url } : { command: process.execPath, args }
-  writeFileSync(config, JSON.stringify({ mcpServers: { everything: entry }, names: { prefix } }))
-  const proxy = await listen(
-    [bin, 'serve', '--http', '--port', '0', '--no-auth', '--config', config],
-    { MCP_PROXY_HOME: join(work, 'home'), MCP_PROXY_NO_DAEMON: '1' },
-  )
-  const shim = prefix === 'always' ? await startShim(proxy.url, 'everything__') : undefined
   const title = `${backend} backend over ${transport}, names ${prefix === 'never' ? 'as they are' : 'prefixed'}`
-  for (const revision of picked('revision'))
+  for (const revision of picked('revision')) {
+    const name = `${backend}-${transport}-${prefix}-${revision}`
+    const remote = transport === 'http' ? await listen([...args, '--transport', 'http']) : undefined
+    const config = join(work, `${name}.json`)
+    const entry = remote ? { url: remote.url } : { command: process.execPath, args }
+    writeFileSync(config, JSON.stringify({ mcpServers: { everything: entry }, names: { prefix } }))
+    const proxy = await listen(
+      [bin, 'serve', '--http', '--port', '0', '--no-auth', '--config', config],
+      { MCP_PROXY_HOME: join(work, `home-${name}`), MCP_PROXY_NO_DAEMON: '1' },
+    )
+    const shim = prefix === 'always' ? await startShim(proxy.url, 'everything__') : undefined
     judge(title, revision, await suite.server((shim ?? proxy).url, revision, controls[revision]), { leg: 'server', backend, transport })
-  shim?.close()
-  await proxy.stop()
-  await remote?.stop()
+    shim?.close()
+    await proxy.stop()
+    await remote?.stop()
+  }
 }
 
 async function serverLeg(only) {

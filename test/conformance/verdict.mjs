@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * @typedef {{ scenario: string, verdict: 'pass' | 'fail' | 'unchecked', succeeded: string[], problems: string[] }} Verdict
+ * @typedef {{ scenario: string, verdict: 'pass' | 'fail' | 'unchecked', succeeded: string[], amiss: string[], problems: string[] }} Verdict
  * @param {string} dir the suite's output folder
  * @param {readonly string[]} scenarios
  * @param {readonly Verdict[]} [control]
@@ -27,6 +27,7 @@ export function readVerdicts(dir, scenarios, control = []) {
       scenario,
       verdict: failed.length > 0 ? 'fail' : whole ? 'pass' : 'unchecked',
       succeeded,
+      amiss: [...new Set([...[...failed, ...warned].map(check => check.id), ...missing])],
       problems: [
         ...[...failed, ...warned].map(check => `${check.status} ${check.id}: ${(check.errorMessage ?? check.description ?? '').slice(0, 300)}`),
         ...missing.map(id => `not checked: ${id}`),

@@ -159,7 +159,7 @@ describe('state that a modern client carries', () => {
           .toMatchObject({ code: -32602 })
     }
     const more = asked.requestState === undefined ? {} : { requestState: asked.requestState }
-    const done = await ask(client, { inputResponses, ...more })
+    const done = await ask(client, { inputResponses: { ...inputResponses, unasked: { action: 'decline' } }, ...more })
     expect(JSON.parse(textOf(done))).toMatchObject({ action: 'accept', content: { name: 'Ada' } })
     // What resumed a waiting call is spent; what only a server's own state stands for may be answered again.
     if (backend === 'v1') expect((await ask(client, { inputResponses, ...more }))['error']).toMatchObject({ code: -32602 })
