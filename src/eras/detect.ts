@@ -43,14 +43,15 @@ export function eraOfNotification(params: JsonObject | undefined, handshaken: bo
  * The era of a message that came alone, by HTTP POST: the body is the truth, the version header only speaks where the body
  * says nothing (2026-07-28 basic/transports/streamable-http). An answer to a server's request is of the older era.
  */
-export function eraOfPost({ method, params }: Pick<Message, 'method' | 'params'>, versionHeader: string | undefined): Era {
+export function eraOfPost({ id, method, params }: Pick<Message, 'id' | 'method' | 'params'>, versionHeader: string | undefined): Era {
   if (method === undefined) return 'legacy'
   const meta = params?.['_meta']
   const claimed = isObject(meta) && Object.hasOwn(meta, metaKeys.version)
-  if (claimed && method !== 'initialize') return 'modern'
+  const opens = method === 'initialize' && id !== undefined
+  if (claimed && !opens) return 'modern'
   const named = versionHeader !== undefined && isRevision(versionHeader) && isModern(versionHeader)
   // An opening under the header of the newer era contradicts itself, and only that era has words for it.
-  if (method === 'initialize') return named ? 'modern' : eraOfRequest(method, params, false)
+  if (opens) return named ? 'modern' : eraOfRequest(method, params, false)
   return named ? 'modern' : 'legacy'
 }
 
