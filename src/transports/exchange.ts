@@ -48,7 +48,7 @@ export interface EventStream {
   /** False once it has ended or the client is gone. */
   readonly open: boolean
   /**
-   * Sends one event. `data` must be without line breaks. A `sheddable` one is dropped when the client reads too slowly.
+   * Sends one event. A `sheddable` one is dropped when the client reads too slowly.
    * Returns whether it was taken.
    */
   send(data: string, options?: EventOptions): boolean

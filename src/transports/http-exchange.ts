@@ -22,6 +22,9 @@ const streamHeaders = {
   'x-accel-buffering': 'no',
 }
 
+const lineBreak = /[\r\n]/
+const lineBreaks = /\r\n|\r|\n/g
+
 export class HttpExchange implements Exchange, EventStream {
   readonly query: string
   principal = ''
@@ -107,7 +110,9 @@ export class HttpExchange implements Exchange, EventStream {
       return false
     }
     this.spoke = true
-    response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`)
+    // A server's own JSON may come with line breaks between its parts; each line is a line of the event.
+    const lines = lineBreak.test(data) ? data.replace(lineBreaks, '\ndata: ') : data
+    response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${lines}\n\n`)
     return true
   }
 
