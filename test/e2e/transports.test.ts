@@ -68,7 +68,7 @@ describe.each(fronts)('$kind client over $over', ({ kind, over }) => {
       const before = new Map(behind.map(other => [other.alias, sandbox.readJournal(other.alias).length]))
       const own = before.get(alias)
       await scenarios[title]?.({
-        client, backend, name: own => `${alias}__${own}`,
+        client, backend, shared: true, name: own => `${alias}__${own}`,
         // Journals outlive a front: only what is new counts.
         journal: () => sandbox.readJournal(alias).slice(own),
         bystander: () => behind.flatMap(other => (other.alias === alias ? [] : sandbox.readJournal(other.alias).slice(before.get(other.alias)))),
