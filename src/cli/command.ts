@@ -47,6 +47,7 @@ interface Entry {
 export const commands: readonly Entry[] = [
   { name: 'run', summary: 'serve all configured servers as one, over stdio', load: () => import('./run.ts') },
   { name: 'serve', summary: 'serve all configured servers as one, over HTTP', load: () => import('./serve.ts') },
+  { name: 'connect', summary: 'serve one remote server over stdio, without a config file', load: () => import('./connect.ts') },
   { name: 'list', summary: 'list tools, resources, templates and prompts', load: () => import('./list.ts') },
   { name: 'call', summary: 'call a tool', load: () => import('./call.ts') },
   { name: 'read', summary: 'read a resource', load: () => import('./read.ts') },

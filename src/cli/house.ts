@@ -34,9 +34,11 @@ const holdMs = 250
 /** What a command has started for itself has nothing to save: it is ended while somebody looks on. */
 const hasty = { eofMs: 300, termMs: 500 }
 
-export async function openHouse(context: Context, purpose: Purpose): Promise<Opened> {
+/** `given`: a config that stands in no file; else the one that the flags and the environment name. */
+export async function openHouse(context: Context, purpose: Purpose, given?: Loaded): Promise<Opened> {
   const { io, globals, redactor } = context
-  const { loaded, notices } = await findAndLoad(context)
+  const { loaded, notices } = given ? { loaded: given, notices: [] } : await findAndLoad(context)
+  const follows = purpose === 'server' && !given
   const { config, file } = loaded
   const isTerminal = io.stderr.isTTY === true
   const log = openLog({
@@ -60,9 +62,10 @@ export async function openHouse(context: Context, purpose: Purpose): Promise<Ope
     places: places(io.env),
     redact: redactor.scrub,
     debug: log.level === 'debug',
-    ...(purpose === 'server' ? { load: () => load(file, context) } : { stop: hasty }),
+    ...(follows && { load: () => load(file, context) }),
+    ...(purpose === 'command' && { stop: hasty }),
   })
-  const release = purpose === 'server' ? io.onReload(() => void house.reload()) : undefined
+  const release = follows ? io.onReload(() => void house.reload()) : undefined
   return {
     house,
     config,

@@ -16,6 +16,8 @@ const flushMs = 1_000
 export interface RunOptions {
   /** Which client this is for, as `--client` said it. */
   readonly client: string | undefined
+  /** Settles when there is no point in serving any more, with the reason. */
+  readonly failed?: Promise<Error> | undefined
 }
 
 export const define: Define = (command, start) => {
@@ -27,7 +29,7 @@ export const define: Define = (command, start) => {
     )
 }
 
-export async function run({ client }: RunOptions, opened: Opened, context: Context): Promise<number> {
+export async function run({ client, failed }: RunOptions, opened: Opened, context: Context): Promise<number> {
   const { house, log, file } = opened
   const { io } = context
   const serving = house.serveStdio(io.stdin, io.stdout)
@@ -40,6 +42,11 @@ export async function run({ client }: RunOptions, opened: Opened, context: Conte
     void serving.drain(asked === 1 ? drainMs.first : drainMs.second)
   }
   const release = io.onSignal(stop)
+  let failure: Error | undefined
+  void failed?.then(error => {
+    failure = error
+    void serving.drain(drainMs.second)
+  })
   log.info({ pid: process.pid, file, client, servers: opened.config.backends.length }, 'serving over stdio')
   if (io.stderr.isTTY === true && !context.globals.quiet) void welcome(opened, context)
   try {
@@ -50,6 +57,7 @@ export async function run({ client }: RunOptions, opened: Opened, context: Conte
     release()
   }
   await drained(context)
+  if (failure) throw failure
   return code
 }
 

@@ -52,8 +52,16 @@ export interface Trail {
 const maxProblems = 100
 
 /** Loads a config. Rejects with CONFIG_NOT_FOUND, or with CONFIG_INVALID whose `details.problems` are Problem objects. */
-export async function loadConfig(path: string, options: LoadOptions = {}): Promise<Loaded> {
-  const { file, problems, loaded } = await inspectConfig(path, options)
+export const loadConfig = async (path: string, options: LoadOptions = {}): Promise<Loaded> =>
+  loadedOf(await inspectConfig(path, options))
+
+/** The same for what stands in no file; relative paths start from `base`. `name` stands for the file in problems. */
+export async function loadValue(document: Raw, name: string, base: string, options: LoadOptions = {}): Promise<Loaded> {
+  const nowhere = { file: name, value: document, findings: [], locate: async () => ({ line: 1, column: 1 }) }
+  return loadedOf(await inspect(resolve(base, name), nowhere, options))
+}
+
+function loadedOf({ file, problems, loaded }: Inspection): Loaded {
   if (loaded) return loaded
   const errors = problems.filter(({ severity }) => severity === 'error')
   const [first] = errors
@@ -71,7 +79,10 @@ export interface Inspection {
 /** The same, for those who show problems instead of failing. Rejects only when the file cannot be read at all. */
 export async function inspectConfig(path: string, options: LoadOptions = {}): Promise<Inspection> {
   const file = resolve(path)
-  const source = await readSource(file)
+  return inspect(file, await readSource(file), options)
+}
+
+async function inspect(file: string, source: Source, options: LoadOptions): Promise<Inspection> {
   const findings: Finding[] = [...source.findings]
   const parts = source.findings.length > 0 && source.value === undefined ? undefined : outline(source.value, findings)
   const problem = (finding: Finding): Promise<Problem> => locate(finding, source, parts)

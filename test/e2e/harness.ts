@@ -37,8 +37,8 @@ export interface Sandbox {
   readJournal(alias: string): JournalEntry[]
   /** `mcp-proxy run` over a config, for a client to start. */
   runTarget(config: JsonObject): Target
-  /** Runs a command of the binary to its end. */
-  run(args: readonly string[], options?: { input?: string; env?: Record<string, string>; cwd?: string; timeoutMs?: number }): Promise<Finished>
+  /** Runs a command of the binary to its end. `hold`: how long its stdin stays open, milliseconds. */
+  run(args: readonly string[], options?: { input?: string; env?: Record<string, string>; cwd?: string; timeoutMs?: number; hold?: number }): Promise<Finished>
   /** Processes that carry this sandbox's path in their command line or environment. */
   survivors(): number[]
   /** Fails when a process outlived its client; removes the folder. */
@@ -101,7 +101,8 @@ export function createSandbox(): Sandbox {
           resolve({ code, stdout, stderr })
         })
         child.stdin.on('error', () => {})
-        child.stdin.end(options.input ?? '')
+        const hold = setTimeout(() => child.stdin.end(options.input ?? ''), options.hold ?? 0)
+        child.on('close', () => clearTimeout(hold))
       })
     },
     survivors: () =>

@@ -1,0 +1,114 @@
+/**
+ * `connect`: one remote server over stdio for the official clients, and what a person sees when it does not work. Headers
+ * reach the server and nobody else.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connectClient, type ClientKind, type TestClient } from '../fixtures/clients/client.ts'
+import { json, remoteServer, result, type RemoteServer } from '../unit/transports/remote-server.ts'
+import { bin, createSandbox, remoteBackend, type BackendKind, type Started } from './harness.ts'
+import { scenarios, willing } from './scenarios.ts'
+
+const cells = (['v1', 'v2-legacy', 'v2-modern'] as const satisfies readonly ClientKind[]).flatMap(kind => [
+  { kind, backend: 'v1' as BackendKind, over: 'http' as const }, { kind, backend: 'v1' as BackendKind, over: 'sse' as const },
+  { kind, backend: 'v2-modern' as BackendKind, over: 'http' as const },
+])
+
+describe.each(cells)('$kind client, $backend server over $over', ({ kind, backend, over }) => {
+  const sandbox = createSandbox()
+  let remote: Started
+  let client: TestClient
+  beforeAll(async () => {
+    remote = await remoteBackend(sandbox, backend, 'one', over)
+    client = await connectClient({ kind, command: process.execPath, args: [bin, 'connect', remote.url], env: sandbox.env, cwd: sandbox.dir, answers: willing })
+  })
+  afterAll(async () => {
+    await client?.close()
+    await remote?.stop()
+    await sandbox.dispose()
+  })
+  it.each(Object.entries(scenarios))('%s', async (_title, run) => {
+    await run({ client, backend, name: own => own, journal: () => sandbox.readJournal('one'), bystander: () => [] })
+  })
+  it('leaves no errors behind', () => expect(client.errors).toEqual([]))
+})
+
+describe('headers', () => {
+  const sandbox = createSandbox()
+  let server: RemoteServer
+  beforeAll(async () => {
+    server = await remoteServer(asked => {
+      const { message, method, request, response } = asked
+      if (method !== 'POST') return void response.writeHead(405).end()
+      if (request.headers.authorization !== 'Bearer t0p-s3cret-value') return json(asked, 401, { error: 'who are you?' })
+      if (message?.method === 'initialize')
+        return result(asked, { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 'guarded', version: '1' } }, { 'mcp-session-id': 'abc' })
+      if (message?.method === 'tools/list') return result(asked, { tools: [{ name: 'who', inputSchema: { type: 'object' } }] })
+      if (message?.method === 'tools/call')
+        return result(asked, { content: [{ type: 'text', text: JSON.stringify([request.headers['x-team'], request.headers['mcp-protocol-version'], request.headers['mcp-session-id']]) }] })
+      if (message?.id === undefined) return void response.writeHead(202).end()
+      json(asked, 400, { jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'no such method' } })
+    })
+  })
+  afterAll(async () => {
+    await server.close()
+    await sandbox.dispose()
+  })
+
+  it.each([
+    ['from an argument', () => ['--header', 'Authorization: Bearer t0p-s3cret-value', '--header', 'X-Team:blue']],
+    ['from a variable', () => ['--header', 'Authorization: Bearer ${GUARD_TOKEN}', '--header', 'X-Team: ${TEAM:-blue}']],
+    ['from a file', () => ['--header-file', sandbox.write('headers.txt', '# mine\nAuthorization: Bearer t0p-s3cret-value\nX-Team: blue\n')]],
+  ])('%s', async (_name, args) => {
+    const env = { ...sandbox.env, GUARD_TOKEN: 't0p-s3cret-value' }
+    const client = await connectClient({ kind: 'v1', command: process.execPath, args: [bin, 'connect', server.url, '--debug', ...args()], env, cwd: sandbox.dir })
+    expect((await client.tools()).map(tool => tool['name'])).toEqual(['who'])
+    expect(JSON.parse(await client.say('who'))).toEqual(['blue', '2025-06-18', 'abc'])
+    await client.close()
+    expect(client.stderr()).toMatch(/127\.0\.0\.1/)
+    expect(client.stderr()).not.toMatch(/s3cret/)
+    expect(server.asked.at(-1)).toMatchObject({ method: 'DELETE' })
+  })
+
+  it('that are wrong end it with the exit code for signing in', async () => {
+    const { code, stdout, stderr } = await sandbox.run(['connect', server.url, '--header', 'Authorization: Bearer wr0ng-s3cret'], { hold: 5000 })
+    expect(code).toBe(5)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/BACKEND_NEEDS_AUTH.*401/)
+    expect(stderr).not.toMatch(/s3cret|who are you/)
+  })
+})
+
+describe('what cannot work', () => {
+  const sandbox = createSandbox()
+  afterAll(() => sandbox.dispose())
+  it.each([
+    [['connect'], /missing required argument/],
+    [['connect', 'example.com/mcp'], /http:\/\/ or https:\/\//],
+    [['connect', 'ftp://example.com/'], /http:\/\/ or https:\/\//],
+    [['connect', 'http://127.0.0.1:1/', '--type', 'stdio'], /http or sse/],
+    [['connect', 'http://127.0.0.1:1/', '--header', 'no colon s3cret'], /Name: value/],
+    [['connect', 'http://127.0.0.1:1/', '--header', 'A: ${NOT_SET_ANYWHERE}'], /NOT_SET_ANYWHERE/],
+    [['connect', 'http://127.0.0.1:1/', '--header-file', 'nowhere.txt'], /nowhere\.txt/],
+  ])('%j', async (args, text) => {
+    const { code, stderr } = await sandbox.run(args)
+    expect(stderr).toMatch(text)
+    expect(stderr).not.toMatch(/s3cret|\n\s+at /)
+    expect(code).toBe(2)
+  })
+
+  it('a page that is no server is told at once', async () => {
+    const page = await remoteServer(({ response }) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'))
+    const { code, stderr } = await sandbox.run(['connect', page.url], { hold: 5000 })
+    await page.close()
+    expect(stderr).toMatch(/web page/)
+    expect(code).toBe(1)
+  })
+
+  it('a server that is away is waited for', async () => {
+    const away = await remoteServer(() => {})
+    await away.close()
+    const { code, stderr } = await sandbox.run(['connect', away.url], { hold: 1500 })
+    expect(stderr).toMatch(/refused/)
+    expect(code).toBe(0)
+  })
+})
