@@ -35,8 +35,8 @@ export interface BuildOptions {
   readonly debug: boolean
   /** Reads the config again. Given, its files are watched and the house follows them. */
   readonly load?: (() => Promise<Loaded>) | undefined
-  /** How servers are ended; by default with all the patience the spec gives them. */
-  readonly stop?: StopTiming | undefined
+  /** Servers are started for one question: they have nothing to save, and somebody waits for their end. */
+  readonly brief?: boolean | undefined
 }
 
 export interface ProxyStatus {
@@ -60,21 +60,25 @@ export interface House {
   serveStdio(input: Readable, output: Writable): Serving
   /** Reads the config again; undefined where there is nothing to read. */
   reload(): Promise<LastReload | undefined>
-  /** Stops every server. */
-  close(): Promise<void>
+  /** Stops every server; in a hurry with less patience. */
+  close(hurry?: boolean): Promise<void>
 }
 
 /** A call may ask a person this often; each round may take the ten minutes people take. */
 const asks: AskLimits = { rounds: 16, waitMs: 600_000, parked: 256 }
+/** The patience with servers that do not end by themselves, where somebody waits for us to end, milliseconds. */
+const hasty: StopTiming = { eofMs: 300, termMs: 1000 }
 /** How long the opening answer waits for servers never seen before, milliseconds. */
 const describeWaitMs = 500
 
-export function build(loaded: Loaded, { log, places, redact, debug, load, stop }: BuildOptions): House {
+export function build(loaded: Loaded, { log, places, redact, debug, load, brief }: BuildOptions): House {
   const { config } = loaded
   const started = performance.now()
   const self: JsonObject = { name: packageName, title: 'mcp-proxy', version }
   const reaper = new Reaper({ runDir: places.runtime, log })
   const store = config.catalog.cache ? createCatalogueStore({ dir: join(places.cache, 'catalogue'), version, log }) : undefined
+  // Read when a server is stopped, which may be in a hurry.
+  const stop: { -readonly [K in keyof StopTiming]: StopTiming[K] } = brief ? { ...hasty } : {}
   const context: MemberContext = {
     dialing: { log, self, reaper, asks, redact, stop },
     slots: new SpawnSlots(),
@@ -141,7 +145,8 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, stop }
       return serveChannel(stdioChannel(input, output, { log }))
     },
     reload: async () => lifecycle?.reload(),
-    async close() {
+    async close(hurry = false) {
+      if (hurry) Object.assign(stop, hasty)
       lifecycle?.close()
       await Promise.all([gateway.close(), crew.close()])
       await Promise.all([reaper.close(), store?.settled()])

@@ -21,8 +21,8 @@ export interface DialContext {
   readonly reaper: Reaper
   readonly asks: AskLimits
   readonly redact: (text: string) => string
-  /** How servers are ended; undefined = with all the patience the spec gives them. */
-  readonly stop: StopTiming | undefined
+  /** How servers are ended; what it does not say has all the patience the spec gives. May change until then. */
+  readonly stop: StopTiming
   /** Of this backend, by the number of the endpoint. */
   readonly verdicts: Verdicts
   /** Whether this backend has ever been up: if not, a package runner may have to download it. */

@@ -22,8 +22,8 @@ export interface Opened {
   /** The config file, absolute. */
   readonly file: string
   readonly log: OpenLog
-  /** Stops every server, then ends the log. */
-  close(): Promise<void>
+  /** Stops every server, in a hurry with less patience, then ends the log. */
+  close(hurry?: boolean): Promise<void>
 }
 
 /** A server's log is its life story; a command prints its result itself and logs only what went wrong. */
@@ -31,8 +31,6 @@ export type Purpose = 'server' | 'command'
 
 /** How long the first log lines of a server wait, so that its first answer does not: milliseconds. */
 const holdMs = 250
-/** What a command has started for itself has nothing to save: it is ended while somebody looks on. */
-const hasty = { eofMs: 300, termMs: 500 }
 
 /** `given`: a config that stands in no file; else the one that the flags and the environment name. */
 export async function openHouse(context: Context, purpose: Purpose, given?: Loaded): Promise<Opened> {
@@ -63,7 +61,7 @@ export async function openHouse(context: Context, purpose: Purpose, given?: Load
     redact: redactor.scrub,
     debug: log.level === 'debug',
     ...(follows && { load: () => load(file, context) }),
-    ...(purpose === 'command' && { stop: hasty }),
+    brief: purpose === 'command',
   })
   const release = follows ? io.onReload(() => void house.reload()) : undefined
   return {
@@ -71,9 +69,9 @@ export async function openHouse(context: Context, purpose: Purpose, given?: Load
     config,
     file,
     log,
-    async close() {
+    async close(hurry) {
       release?.()
-      await house.close()
+      await house.close(hurry)
       await log.close()
     },
   }

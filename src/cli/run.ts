@@ -52,7 +52,7 @@ export async function run({ client, failed }: RunOptions, opened: Opened, contex
   try {
     await serving.closed
     log.debug({}, 'the client is gone')
-    await opened.close()
+    await opened.close(asked > 0)
   } finally {
     release()
   }

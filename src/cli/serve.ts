@@ -82,7 +82,7 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
     log.info({ pid: process.pid, file, servers: opened.config.backends.length }, 'serving over HTTP')
     void house.gateway.warm()
     await ended
-    await opened.close()
+    await opened.close(true)
   } finally {
     release()
   }

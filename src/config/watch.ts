@@ -38,6 +38,7 @@ function stamp(file: string): string {
 export function watchFiles({ files, changed, log, settleMs = 100, pollMs = 5000 }: WatchOptions): FileWatch {
   const stamps = new Map<string, string>()
   const folders = new Map<string, FSWatcher>()
+  const missed = new Set<string>()
   let timer: NodeJS.Timeout | undefined
   let closed = false
 
@@ -68,7 +69,10 @@ export function watchFiles({ files, changed, log, settleMs = 100, pollMs = 5000 
         soon()
       })
       folders.set(folder, watcher)
+      missed.delete(folder)
     } catch (error) {
+      if (missed.has(folder)) return
+      missed.add(folder)
       log.debug({ folder, error }, `cannot watch ${folder}; looking now and then`)
     }
   }

@@ -1,6 +1,5 @@
 /** The config changes while clients are served: what need not change is not touched, and what cannot be read changes nothing. */
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
