@@ -36,12 +36,12 @@ export class Ear implements Watch {
   }
 
   attach(instance: object, connection: Connection): void {
-    const { client, ask } = this.watcher
+    const { watcher } = this
     const watch = connection.watch({
-      client,
+      client: watcher.client,
       interest: this.narrowed(),
       change: change => this.hear(change),
-      ...(ask ? { ask } : {}),
+      ...(watcher.ask ? { ask: (question, cancellation) => watcher.ask!(question, cancellation) } : {}),
     })
     this.watches.set(instance, watch)
   }

@@ -23,7 +23,6 @@ interface Ear {
 
 export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Watch {
   let interest = watcher.interest
-  const { ask } = watcher
   const ears = new Map<Seat, Ear>()
 
   function listen({ alias, member }: Seat): Ear {
@@ -31,7 +30,9 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Wa
       client: watcher.client,
       interest: { ...interest, resources: [] },
       change: change => told(alias, change),
-      ...(ask ? { ask: (question, cancellation) => ask({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) } : {}),
+      ...(watcher.ask
+        ? { ask: (question, cancellation) => watcher.ask!({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) }
+        : {}),
     })
     return { watch, interest, own: [], granted: watch.granted }
   }

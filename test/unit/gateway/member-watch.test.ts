@@ -45,6 +45,22 @@ describe('while the server is down', () => {
 })
 
 describe('over connections', () => {
+  it('a client is asked as the object it is', async () => {
+    class Asked extends FakeWatcher {
+      readonly asked: unknown[] = []
+      async ask(question: unknown) {
+        this.asked.push(question)
+        return { yes: true }
+      }
+    }
+    const { member, server } = setUp()
+    const watcher = new Asked({ resources: ['a:b'] })
+    await member.watch(watcher).granted
+    const question = { method: 'custom/ask', params: {} }
+    expect(await told(server.last)[0]?.watcher.ask?.(question, never)).toEqual({ yes: true })
+    expect(watcher.asked).toEqual([question])
+  })
+
   it('each new connection is told the latest interest: subscriptions, log level, roots', async () => {
     const { member, server } = setUp()
     const watch = member.watch(new FakeWatcher({ lists: ['tools'], resources: ['a:b'], logLevel: 'debug' }))
