@@ -2,7 +2,7 @@
 // A server that misbehaves as it is told. Plain JSON-RPC without an SDK: it starts fast and can break every rule. Each of
 // its answers carries its own marker and its caller's, so that whoever gets one can tell whether it was meant for him.
 // Flags: --marker M --journal FILE --tools N --mute --die --deaf --slow-start MS --modern --blab NAME (prints that variable)
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, writeSync } from 'node:fs'
 
 const flags = new Map()
 for (let i = 2; i < process.argv.length; i++) {
@@ -71,8 +71,15 @@ const tools = {
     process.stdin.destroy()
     setTimeout(() => process.exit(code), 50)
   },
-  partial: (id, { mark }) => write(lineOf(id, { mark }).slice(0, -20), () => process.exit(0)),
-  unended: (id, { mark }) => write(lineOf(id, { mark }), () => process.exit(0)),
+  /** Both write synchronously, so that nothing else is said before the end. */
+  partial: (id, { mark }) => {
+    writeSync(1, lineOf(id, { mark }).slice(0, -20))
+    process.exit(0)
+  },
+  unended: (id, { mark }) => {
+    writeSync(1, lineOf(id, { mark }))
+    process.exit(0)
+  },
   /** One answer cut into writes: `cuts` are byte offsets, from the end if negative. */
   cut: async (id, { mark, text, cuts, gapMs = 1, end = '\n', before }) => {
     if (before !== undefined) write(Buffer.from(before, 'base64'))

@@ -84,7 +84,7 @@ export class StdioClient {
       this.stderr = (this.stderr + chunk).slice(-kept)
     })
     this.ended = new Promise(resolve => this.child.once('close', (code, signal) => {
-      for (const [id, entry] of this.pending) entry.fail(new Error(`the proxy ended (${code ?? signal}) with ${id} open\n${this.stderr.slice(-4000)}`))
+      for (const [id, entry] of this.pending) entry.fail(new Error(`the proxy ended (${code ?? signal}) with ${id} open\n${this.stderr.slice(-1500)}`))
       resolve(code ?? signal)
     }))
   }
@@ -125,7 +125,7 @@ export class StdioClient {
     let progressed!: (text: string) => void
     const progress = new Promise<string>(resolve => (progressed = resolve))
     const reply = new Promise<Reply>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer to ${method} ${String(params['name'] ?? '')}\n${this.stderr.slice(-4000)}`)), options.timeoutMs ?? 30_000)
+      const timer = setTimeout(() => reject(new Error(`no answer to ${method} ${String(params['name'] ?? '')}\n${this.stderr.slice(-1500)}`)), options.timeoutMs ?? 30_000)
       const entry: Entry = {
         mark, alias, cancelled: false, progressed, startedAt: performance.now(),
         settle: value => {
