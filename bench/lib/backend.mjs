@@ -12,9 +12,16 @@ const tools = Array.from({ length: Number(arg('--tools') ?? 10) }, (_, i) => ({
 const capabilities = { tools: { listChanged: true } }
 const serverInfo = { name: 'bench', version: '1' }
 const filler = new Map()
-const fill = bytes => {
-  let text = filler.get(bytes)
-  if (!text) filler.set(bytes, (text = 'x"é\n'.repeat(Math.ceil(bytes / 4)).slice(0, bytes)))
+// What tools return most: text of lines, some of them quoted, some not English. `hostile` has an escape every other character.
+const kinds = {
+  text: 'const answer = await client.call("tools/list", { cursor })\n  // the rest of the items, naïvely\n  return answer.items.map(item => item.name)\n',
+  hostile: 'x"é\n',
+  ascii: 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/',
+}
+const fill = (bytes, kind = 'text') => {
+  const key = `${kind} ${bytes}`
+  let text = filler.get(key)
+  if (!text) filler.set(key, (text = kinds[kind].repeat(Math.ceil(bytes / kinds[kind].length)).slice(0, bytes)))
   return text
 }
 
@@ -29,8 +36,8 @@ function answer(method, params) {
     case 'tools/list':
       return { ...kind, tools, ...(modern ? { ttlMs: 0, cacheScope: 'private' } : {}) }
     case 'tools/call': {
-      const { message = '', bytes } = params.arguments ?? {}
-      return { ...kind, content: [{ type: 'text', text: bytes ? fill(bytes) : message }] }
+      const { message = '', bytes, kind } = params.arguments ?? {}
+      return { ...kind, content: [{ type: 'text', text: bytes ? fill(bytes, kind) : message }] }
     }
     case 'ping':
       return {}

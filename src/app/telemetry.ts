@@ -2,7 +2,7 @@
  * What became of each call: counters always, and one debug line per call when somebody looks. The outermost middleware,
  * so that it sees every call and its real duration. Arguments and results are never part of either.
  */
-import type { Call, Handler, Middleware, Outcome } from '../gateway/contract.ts'
+import type { Call, Complete, Handler, Middleware, Outcome } from '../gateway/contract.ts'
 import { toMcpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 
@@ -69,7 +69,7 @@ export function telemetry({ log, lines, owner }: TelemetryOptions): Telemetry {
     }
     try {
       const outcome = counted(await next(call))
-      record(outcome.kind === 'complete' && outcome.result['isError'] === true ? 'tool error' : outcome.kind)
+      record(outcome.kind === 'complete' && isToolError(outcome) ? 'tool error' : outcome.kind)
       return outcome
     } catch (thrown) {
       const { code } = toMcpError(thrown)
@@ -79,6 +79,8 @@ export function telemetry({ log, lines, owner }: TelemetryOptions): Telemetry {
   }
   return { middleware, counts }
 }
+
+const isToolError = (outcome: Complete): boolean => (outcome.raw ? outcome.raw.get('isError') : outcome.result['isError']) === true
 
 /** What a call is about: a tool's or prompt's name, or a resource's URI without its query, which may hold secrets. */
 function nameOf({ params }: Call): string | undefined {

@@ -6,9 +6,11 @@
 import type { Cancellation } from '../gateway/cancellation.ts'
 import { CancelSource } from '../gateway/cancellation.ts'
 import type { JsonObject } from '../gateway/contract.ts'
-import { backendError, McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
+import { McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
+import { RawJson } from '../gateway/raw.ts'
 import { SlotMap } from '../gateway/slot-map.ts'
-import type { Channel, Message, MessagePart, RequestId, SendOptions } from '../transports/channel.ts'
+import { RawMessage, type Channel, type Message, type MessagePart, type RequestId, type SendOptions } from '../transports/channel.ts'
+import { Pending, unknownKeys } from './pending.ts'
 
 export interface RequestOptions extends Pick<SendOptions, 'opens' | 'ahead'> {
   readonly cancellation?: Cancellation | undefined
@@ -32,7 +34,7 @@ export interface Incoming {
   readonly message: Message
   readonly relatedTo: RequestId | undefined
   readonly cancellation: Cancellation
-  respond(result: JsonObject, extra?: JsonObject): void
+  respond(result: JsonObject | RawJson, extra?: JsonObject): void
   fail(error: unknown): void
   /** Forgets it without an answer, where the protocol allows none. */
   drop(): void
@@ -53,6 +55,8 @@ export interface PeerHandlers {
 export interface Answer {
   readonly result: JsonObject
   readonly extra: JsonObject | undefined
+  /** The result in bytes, where it came so: reading `result` parses it. */
+  readonly raw?: RawJson | undefined
 }
 
 export class Peer {
@@ -146,6 +150,7 @@ export class Peer {
     if (!entry) return void this.handlers.stray?.('an answer to no open request', message)
     this.pending.delete(id as RequestId)
     entry.unsubscribe?.()
+    if (message instanceof RawMessage) return entry.land(message.raw)
     if (!message.error && (typeof message.result !== 'object' || message.result === null || Array.isArray(message.result)))
       return entry.reject(new McpError('BACKEND_PROTOCOL', 'an answer with neither a result object nor an error'))
     entry.settle(message)
@@ -188,14 +193,18 @@ export class Peer {
   }
 
   /** Answers one request of the peer if it is still open. */
-  settle(id: RequestId, source: CancelSource, result: JsonObject | undefined, error: RpcError | undefined, extra?: JsonObject): void {
+  settle(id: RequestId, source: CancelSource, result: JsonObject | RawJson | undefined, error: RpcError | undefined, extra?: JsonObject): void {
     if (!this.isOpen(id, source)) return
     this.incoming.delete(id)
     this.answer(id, result, error, extra)
   }
 
-  private answer(id: RequestId, result: JsonObject | undefined, error: RpcError | undefined, extra?: JsonObject): void {
+  private answer(id: RequestId, result: JsonObject | RawJson | undefined, error: RpcError | undefined, extra?: JsonObject): void {
     if (this.gone) return
+    if (result instanceof RawJson) {
+      if (!extra) return this.channel.send(new RawMessage(id, result), { relatedTo: id })
+      result = result.value()
+    }
     const message: Message = error ? { jsonrpc: '2.0', id, error } : { jsonrpc: '2.0', id, result: result ?? {} }
     if (extra) Object.assign(message, extra, { jsonrpc: '2.0', id })
     this.channel.send(message, { relatedTo: id })
@@ -231,27 +240,6 @@ export class Peer {
   }
 }
 
-/** A request of ours that waits for its answer. */
-class Pending {
-  readonly options: RequestOptions
-  readonly reject: (error: McpError) => void
-  unsubscribe: (() => void) | undefined
-  readonly cancel: (reason: string | undefined) => void
-  private readonly resolve: (answer: Answer) => void
-
-  constructor(peer: Peer, id: RequestId, options: RequestOptions, resolve: (answer: Answer) => void, reject: (error: McpError) => void) {
-    this.options = options
-    this.resolve = resolve
-    this.reject = reject
-    this.cancel = reason => peer.withdraw(id, this, reason)
-  }
-
-  settle(message: Message): void {
-    if (message.error) this.reject(backendError(message.error as RpcError))
-    else this.resolve({ result: message.result ?? {}, extra: unknownKeys(message, answerKeys) })
-  }
-}
-
 class IncomingRequest implements Incoming {
   readonly id: RequestId
   readonly message: Message
@@ -272,7 +260,7 @@ class IncomingRequest implements Incoming {
   get params(): JsonObject | undefined {
     return this.message.params
   }
-  respond(result: JsonObject, extra?: JsonObject): void {
+  respond(result: JsonObject | RawJson, extra?: JsonObject): void {
     this.peer.settle(this.id, this.cancellation, result, undefined, extra)
   }
   fail(error: unknown): void {
@@ -286,14 +274,7 @@ class IncomingRequest implements Incoming {
   }
 }
 
-const answerKeys: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'result', 'error'])
 const requestKeys: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
-
-function unknownKeys(message: Message, known: ReadonlySet<string>): JsonObject | undefined {
-  let extra: JsonObject | undefined
-  for (const key in message) if (!known.has(key)) (extra ??= {})[key] = message[key]
-  return extra
-}
 
 /** Unknown top-level keys of a request, to travel with the call. */
 export const requestExtra = (message: Message): JsonObject | undefined => unknownKeys(message, requestKeys)

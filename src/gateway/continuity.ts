@@ -21,6 +21,7 @@ export class Continuity {
   mark(outcome: Outcome, serial: number): Outcome {
     if (outcome.kind === 'inputRequired')
       return outcome.requestState === undefined ? outcome : { ...outcome, requestState: `${serial}.${outcome.requestState}` }
+    if (outcome.raw && !outcome.raw.has('taskId') && !outcome.raw.has('task')) return outcome
     // A task's id stands beside its status, or in `task` (the revision that had tasks in its core).
     const { taskId, task } = outcome.result
     const id = taskId ?? (isObject(task) ? task['taskId'] : undefined)

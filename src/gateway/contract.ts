@@ -3,6 +3,7 @@
  * A client's request is a Call; whoever can answer is a Backend; the gateway is a Backend made of Backends.
  */
 import type { Cancellation } from './cancellation.ts'
+import type { RawJson } from './raw.ts'
 
 export type JsonObject = { [key: string]: unknown }
 
@@ -86,6 +87,8 @@ export interface Complete {
   readonly kind: 'complete'
   /** The result as the backend sent it, without result kind and freshness. */
   readonly result: JsonObject
+  /** The same result in bytes, where nobody has had to parse it so far: reading `result` does. A changed copy has none. */
+  readonly raw?: RawJson | undefined
   /** A result kind other than the ordinary one that an extension defines, such as `task`. */
   readonly variant?: string | undefined
   readonly freshness?: Freshness | undefined

@@ -7,6 +7,7 @@ import { never } from './cancellation.ts'
 import type { Backend, BackendStatus, Call, Complete, Description, Handler, InputRequired, JsonObject, Member, Middleware, Outcome } from './contract.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
+import { listed } from './listed.ts'
 import type { Log } from './log.ts'
 import type { NamesOptions } from './names.ts'
 import type { RequestedUri } from './rewrite.ts'
@@ -14,6 +15,7 @@ import { publicState, readState, Roster, type Seat } from './roster.ts'
 import { claims, routeOf } from './route.ts'
 import { Surface, type SurfaceMember } from './surface.ts'
 import { ownRelation } from './task-ids.ts'
+import { leavesAsIs } from './untouched.ts'
 import { watchMembers } from './watching.ts'
 
 export interface GatewayOptions {
@@ -118,6 +120,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   function publicOutcome({ alias, serial }: Seat, call: Call, outcome: Complete, requested: RequestedUri | undefined): Complete {
+    const { raw } = outcome
+    if (raw && outcome.variant === undefined && leavesAsIs(raw, call.method, surface.catalog.mapsUris(alias), requested)) return outcome
     const result = surface.catalog.publicResult(alias, call.method, outcome.result, outcome.variant, requested)
     const task = surface.catalog.taskIdOf(result, outcome.variant)
     if (task !== undefined) {
@@ -141,8 +145,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   async function list(kind: 'tools' | 'prompts' | 'resources' | 'templates', field: string, call: Call): Promise<Outcome> {
     if (call.params['cursor'] !== undefined) throw new McpError('INVALID_PARAMS', 'unknown cursor: this list has one page')
-    const catalog = await surface.settled()
-    return { kind: 'complete', result: { [field]: catalog[kind] }, freshness: catalog.freshness }
+    return listed(await surface.settled(), kind, field)
   }
 
   async function readUri(call: Call): Promise<Outcome> {

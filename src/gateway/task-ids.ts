@@ -6,7 +6,7 @@ import type { JsonObject } from './contract.ts'
 import { isObject } from './json.ts'
 
 /** Ties a message to a task (spec 2025-11-25, basic/utilities/tasks). */
-const relatedTask = 'io.modelcontextprotocol/related-task'
+export const relatedTask = 'io.modelcontextprotocol/related-task'
 
 export interface TaskRoute {
   readonly alias: string

@@ -3,6 +3,7 @@
  * an era understands. Also the in-memory pair that tests run on.
  */
 import { McpError } from '../gateway/errors.ts'
+import type { RawJson } from '../gateway/raw.ts'
 
 export type RequestId = string | number
 
@@ -16,6 +17,38 @@ export interface Message {
   error?: { code: number; message: string; data?: unknown; [key: string]: unknown }
   [key: string]: unknown
 }
+
+/**
+ * An answer whose result nobody has had to parse. Reads like any other message (`result` parses it then); what frames
+ * messages may write `raw` instead.
+ */
+export class RawMessage implements Message {
+  readonly jsonrpc = '2.0'
+  readonly id: RequestId;
+  [key: string]: unknown
+  readonly #raw: RawJson
+
+  constructor(id: RequestId, raw: RawJson) {
+    this.id = id
+    this.#raw = raw
+  }
+
+  get raw(): RawJson {
+    return this.#raw
+  }
+  get result(): { [key: string]: unknown } {
+    return this.#raw.value()
+  }
+  toJSON(): Message {
+    return { jsonrpc: '2.0', id: this.id, result: this.result }
+  }
+}
+
+/** The JSON text of a message. */
+export const messageText = (message: Message): string =>
+  message instanceof RawMessage
+    ? `{"jsonrpc":"2.0","id":${JSON.stringify(message.id)},"result":${message.raw.text()}}`
+    : JSON.stringify(message)
 
 /** Which side's id a message carries: a `request` bears its sender's, an `answer` its reader's. */
 export type MessagePart = 'request' | 'answer'

@@ -5,7 +5,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { McpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
-import type { Message, MessagePart, Receiver, RequestId } from './channel.ts'
+import { RawMessage, type Message, type MessagePart, type Receiver, type RequestId } from './channel.ts'
 import type { Author } from './envelope.ts'
 import type { Redact } from './last-words.ts'
 import { LineWriter, type WriterLimits } from './line-writer.ts'
@@ -84,6 +84,8 @@ export class LinePipe {
 
   send(message: Message): void {
     if (this.over) return
+    if (message instanceof RawMessage)
+      return this.writer.push([`{"jsonrpc":"2.0","id":${JSON.stringify(message.id)},"result":`, ...message.raw.pieces(), '}\n'])
     const { id, method } = message
     const isRequest = method !== undefined && id !== undefined && id !== null
     if (isRequest && this.author === 'backend' && this.writer.full)

@@ -24,8 +24,13 @@ export interface WriterEvents {
   pressure?(full: boolean): void
 }
 
+/** A line, or what it consists of. */
+export type Line = string | readonly (string | Buffer)[]
+
 interface Entry {
-  text: string
+  line: Line
+  /** What it counts for in the queue. */
+  readonly size: number
   readonly lane: string | undefined
   /** Written, or given up for a newer line of its lane. */
   gone: boolean
@@ -42,10 +47,10 @@ export class LineWriter {
   private readonly limits: { queueBytes: number; maxQueueBytes: number; stallMs: number }
   private queue: Entry[] = []
   private next = 0
-  /** UTF-16 units waiting in `queue`: bytes, for what is mostly ASCII. */
+  /** Waiting in `queue`: bytes, or UTF-16 units of text, which for what is mostly ASCII is the same. */
   private size = 0
-  /** What is left of a line longer than one write. */
-  private rest: Buffer | undefined
+  /** What is left of a line longer than one write, the next first. */
+  private rest: Buffer[] = []
   /** Waiting lines that may be shed, by lane; kept only while the queue is full. */
   private lanes: Map<string, Entry[]> | undefined
   private scheduled = false
@@ -77,15 +82,15 @@ export class LineWriter {
    * Queues a line, newline included. A line with a `lane` may be dropped while the queue is full: at once if the newest
    * of its lane says the same, else in exchange for the oldest of its lane, so that one noisy lane cannot push out another.
    */
-  push(text: string, lane?: string): void {
+  push(line: Line, lane?: string): void {
     if (this.over || this.ending) return
     if (this.full) {
-      if (lane !== undefined && !this.makeWay(text, lane)) return void this.dropped++
+      if (lane !== undefined && !this.makeWay(line, lane)) return void this.dropped++
       if (this.size > this.limits.maxQueueBytes) return this.giveUp()
     }
-    const entry: Entry = { text, lane, gone: false }
+    const entry: Entry = { line, size: sizeOf(line), lane, gone: false }
     this.queue.push(entry)
-    this.size += text.length
+    this.size += entry.size
     if (this.lanes && lane !== undefined) this.lane(lane).push(entry)
     if (!this.pressed && this.full) this.press(true)
     if (this.scheduled || this.blocked) return
@@ -109,7 +114,7 @@ export class LineWriter {
     this.queue = []
     this.next = 0
     this.size = 0
-    this.rest = undefined
+    this.rest = []
     this.lanes = undefined
     this.ending?.()
   }
@@ -121,28 +126,48 @@ export class LineWriter {
       if (piece === undefined) break
       if (!this.output.write(piece)) this.block()
     }
-    if (!this.over && this.rest === undefined && this.size === 0) this.emptied()
+    if (!this.over && this.rest.length === 0 && this.size === 0) this.emptied()
   }
 
   /** The next bytes to write: whole lines up to one write's worth, or a part of a longer one. */
   private take(): string | Buffer | undefined {
-    if (this.rest === undefined) {
+    if (this.rest.length === 0) {
       let text = ''
+      let pieces: (string | Buffer)[] | undefined
+      let size = 0
       for (let entry = this.queue[this.next]; entry !== undefined; entry = this.queue[this.next]) {
-        if (text !== '' && text.length + entry.text.length > writeBytes) break
+        if (size > 0 && size + entry.size > writeBytes) break
         this.next++
-        text += entry.text
-        this.size -= entry.text.length
-        entry.text = ''
+        size += entry.size
+        const { line } = entry
+        if (typeof line === 'string' && !pieces) text += line
+        else if (typeof line === 'string') pieces?.push(line)
+        else (pieces ??= [text]).push(...line)
+        entry.line = ''
         entry.gone = true
       }
+      this.size -= size
       this.compact()
-      if (text.length <= writeBytes) return text === '' ? undefined : text
-      this.rest = Buffer.from(text)
+      if (!pieces && size <= writeBytes) return text === '' ? undefined : text
+      pieces ??= [text]
+      if (size <= writeBytes) return joined(pieces)
+      this.rest = pieces.filter(piece => piece.length > 0).map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece))
     }
-    const piece = this.rest.subarray(0, writeBytes)
-    this.rest = this.rest.length > writeBytes ? this.rest.subarray(writeBytes) : undefined
-    return piece
+    return this.takeOfRest()
+  }
+
+  /** Long pieces are written from where they are, what stands before and after them in one write with a part of them. */
+  private takeOfRest(): Buffer | undefined {
+    const taken: Buffer[] = []
+    let size = 0
+    for (let piece = this.rest[0]; piece !== undefined && size < writeBytes; piece = this.rest[0]) {
+      const part = piece.subarray(0, writeBytes - size)
+      taken.push(part)
+      size += part.length
+      if (part.length === piece.length) this.rest.shift()
+      else this.rest[0] = piece.subarray(part.length)
+    }
+    return taken.length > 1 ? Buffer.concat(taken, size) : taken[0]
   }
 
   private compact(): void {
@@ -188,19 +213,19 @@ export class LineWriter {
   }
 
   /** Room for one more line of a lane in a full queue; false = the line is not worth queueing. */
-  private makeWay(text: string, name: string): boolean {
+  private makeWay(line: Line, name: string): boolean {
     if (!this.lanes)
       for (const entry of this.queue) if (entry.lane !== undefined && !entry.gone) this.lane(entry.lane).push(entry)
     const waiting = this.lane(name)
     const newest = waiting.at(-1)
-    if (newest && !newest.gone && newest.text === text) return false
+    if (newest && !newest.gone && newest.line === line) return false
     let oldest = waiting.shift()
     while (oldest?.gone) oldest = waiting.shift()
     // A lane with nothing waiting may go beyond the limit, but only so far.
     if (!oldest) return this.size <= 2 * this.limits.queueBytes
     this.dropped++
-    this.size -= oldest.text.length
-    oldest.text = ''
+    this.size -= oldest.size
+    oldest.line = ''
     oldest.gone = true
     return true
   }
@@ -216,4 +241,15 @@ export class LineWriter {
     this.stop()
     this.events.broke(error)
   }
+}
+
+const sizeOf = (line: Line): number => (typeof line === 'string' ? line.length : line.reduce((sum, piece) => sum + piece.length, 0))
+
+function joined(pieces: readonly (string | Buffer)[]): Buffer {
+  let size = 0
+  for (const piece of pieces) size += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+  const all = Buffer.allocUnsafe(size)
+  let at = 0
+  for (const piece of pieces) at += typeof piece === 'string' ? all.write(piece, at) : piece.copy(all, at)
+  return all
 }

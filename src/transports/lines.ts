@@ -18,6 +18,7 @@ import {
   type Broken,
 } from './envelope.ts'
 import { headBytes, peek, tailBytes } from './peek.ts'
+import { scanAnswer } from './raw-scan.ts'
 
 /** More than is shown, so that what is hidden in it can be found whole. */
 export const noiseChars = 8_692
@@ -51,6 +52,10 @@ export interface LineSink {
 
 const newline = 0x0a
 const keptStore = 1024 * 1024
+/** A backend's answer from this length on is not parsed; below it, parsing costs less than looking. Bytes. */
+const rawBytes = 1024
+/** A line put together from pieces is copied for an answer to refer to; from this length on the answer gets the original. Bytes. */
+const givenBytes = 65_536
 const replacement = '\ufffd'
 
 export class LineReader implements Line {
@@ -75,7 +80,7 @@ export class LineReader implements Line {
     this.maxBatch = limits.maxBatch ?? lineDefaults.maxBatch
   }
 
-  /** Takes the next bytes. The chunk is not kept. */
+  /** Takes the next bytes. They must stay as they are: an answer may refer to them. */
   push(chunk: Buffer): void {
     let start = 0
     while (start < chunk.length && !this.stopped) {
@@ -143,14 +148,20 @@ export class LineReader implements Line {
       const fault = `a message of more than ${this.maxLineBytes} bytes`
       this.report(broken(fault, peek(skipped.head, skipped.tail), this.author, 'MESSAGE_TOO_LARGE'))
     } else if (store) {
-      if (held > 0) this.line(store, 0, held)
-      if (store.length > keptStore) this.store = undefined
+      const refers = this.author === 'backend' && held >= rawBytes
+      if (store.length > keptStore || (refers && held >= givenBytes)) this.store = undefined
+      if (refers && this.store) this.line(Buffer.from(store.subarray(0, held)), 0, held)
+      else if (held > 0) this.line(store, 0, held)
     }
   }
 
   /** One whole line. The common case decodes straight from the chunk it came in. */
   private line(buffer: Buffer, start: number, end: number): void {
     if (end === start) return
+    if (this.author === 'backend' && end - start >= rawBytes) {
+      const answer = scanAnswer(buffer, start, end, this.maxDepth)
+      if (answer) return this.deliver(answer, buffer, start, end)
+    }
     const text = buffer.toString('utf8', start, end)
     const value = parse(text)
     if (typeof value !== 'object' || value === null) return this.noise(text)
@@ -162,15 +173,17 @@ export class LineReader implements Line {
       return this.report(broken(`JSON nested deeper than ${this.maxDepth} levels`, traceOf(value), this.author))
     if (Array.isArray(value)) return this.batch(value, text)
     const fault = faultOf(value as { [key: string]: unknown })
-    if (fault === undefined) {
-      const { current } = this
-      current.buffer = buffer
-      current.start = start
-      current.end = end
-      return this.sink.message(value as Message, this)
-    }
+    if (fault === undefined) return this.deliver(value as Message, buffer, start, end)
     if (looksLikeMessage(value as { [key: string]: unknown })) this.report(broken(fault, traceOf(value), this.author))
     else this.noise(text)
+  }
+
+  private deliver(message: Message, buffer: Buffer, start: number, end: number): void {
+    const { current } = this
+    current.buffer = buffer
+    current.start = start
+    current.end = end
+    this.sink.message(message, this)
   }
 
   private batch(values: readonly unknown[], text: string): void {

@@ -8,6 +8,7 @@ import type {
   Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
 } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
+import { RawComplete } from '../../gateway/raw.ts'
 import { SlotMap } from '../../gateway/slot-map.ts'
 import type { Message, RequestId } from '../../transports/channel.ts'
 import { isObject } from '../asks.ts'
@@ -21,7 +22,7 @@ import { Ownership } from './ownership.ts'
 import { RequiredTasks } from './required-tasks.ts'
 import { asksOfRefusal, beforeRetry } from './required-urls.ts'
 import { ServerAsks } from './server-asks.ts'
-import { isRevision, lists, newestRevision } from './wire.ts'
+import { isInteractive, isRevision, lists, newestRevision } from './wire.ts'
 
 /** Rejects, with the channel closed, when the server cannot be talked to in this era. */
 export const openLegacyConnection: OpenConnection = async (link, options) => {
@@ -229,8 +230,11 @@ class LegacyConnection implements Connection, Desk {
     return (await beforeRetry(call, this.ownership)) ?? this.begin(call)
   }
 
-  private answered(open: OpenCall, { result, extra }: Answer): void {
+  private answered(open: OpenCall, answer: Answer): void {
     const { method, params, client } = open.first
+    const { raw } = answer
+    if (raw && isInteractive(method) && params['task'] === undefined) return open.finish(new RawComplete(raw))
+    const { result, extra } = answer
     if (method === 'tools/list') this.tasks?.learn(params, result)
     const { task } = result
     if (params['task'] !== undefined && isObject(task) && typeof task['taskId'] === 'string') {

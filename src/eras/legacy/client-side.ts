@@ -8,7 +8,7 @@ import { isObject } from '../asks.ts'
 import type { Front, ServeOptions } from '../options.ts'
 import { requestExtra, type Incoming, type Peer } from '../peer.ts'
 import { answerAsks } from './ask-loop.ts'
-import { fitError, fitResult } from './fit.ts'
+import { fitError, fitRaw, fitResult } from './fit.ts'
 import { Listening } from './listening.ts'
 import { capabilitiesFor, isLogLevel, negotiate, passes } from './wire.ts'
 
@@ -166,8 +166,11 @@ class Relayed {
     }
   }
 
-  complete({ result, extra }: Complete): void {
+  complete(outcome: Complete): void {
     this.answered = true
+    const { raw } = outcome
+    if (raw && !raw.has('task')) return this.incoming.respond(fitRaw(this.call.method, raw, this.call.client.revision))
+    const { result, extra } = outcome
     this.lingers = isObject(result['task'])
     this.incoming.respond(fitResult(this.call.method, result, this.call.client.revision), extra)
   }

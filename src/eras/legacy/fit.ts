@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../../gateway/contract.ts'
 import { McpError, rpcCodes, toMcpError } from '../../gateway/errors.ts'
+import type { RawJson } from '../../gateway/raw.ts'
 import { isObject } from '../asks.ts'
 import { newestRevision, resourceNotFound } from './wire.ts'
 
@@ -20,6 +21,15 @@ export function fitResult(method: string, result: JsonObject, revision: string):
     default:
       return result
   }
+}
+
+/** The same for a result in bytes; parsed only where the revision may lack something. */
+export function fitRaw(method: string, raw: RawJson, revision: string): RawJson | JsonObject {
+  if (revision >= newestRevision) return raw
+  if (method === 'tools/call' && revision >= '2025-06-18' && !raw.has('structuredContent')) return raw
+  const result = raw.value()
+  const fitted = fitResult(method, result, revision)
+  return fitted === result ? raw : fitted
 }
 
 /**

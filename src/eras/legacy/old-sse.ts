@@ -4,7 +4,7 @@
  */
 import type { McpError } from '../../gateway/errors.ts'
 import { McpError as Failure } from '../../gateway/errors.ts'
-import type { Channel, Message, Receiver, RequestId } from '../../transports/channel.ts'
+import { messageText, type Channel, type Message, type Receiver, type RequestId } from '../../transports/channel.ts'
 import type { EventStream, Exchange } from '../../transports/exchange.ts'
 import type { ServeOptions } from '../options.ts'
 import { Peer } from '../peer.ts'
@@ -77,7 +77,7 @@ export class SseSession implements Channel {
     const { id, method } = message
     if (method === undefined && id !== undefined && id !== null) this.unanswered.delete(id)
     const sheddable = method === 'notifications/progress' || method === 'notifications/message'
-    this.stream.send(JSON.stringify(message), { sheddable })
+    this.stream.send(messageText(message), { sheddable })
   }
 
   abandon(): void {}

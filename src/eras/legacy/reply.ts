@@ -2,7 +2,7 @@
  * What becomes of one POST that carries requests: a JSON answer, or a stream of events as soon as something comes before
  * the answer. Outlives its connection, for a client may come back for the rest. Knows its session's cursor and no more.
  */
-import type { Message, RequestId } from '../../transports/channel.ts'
+import { messageText, type Message, type RequestId } from '../../transports/channel.ts'
 import type { EventStream, Exchange } from '../../transports/exchange.ts'
 
 /** The session as a reply sees it. */
@@ -52,12 +52,12 @@ export class Reply {
     }
     this.start()
     const sheddable = message.method === 'notifications/progress' || message.method === 'notifications/message'
-    this.emit(JSON.stringify(message), sheddable)
+    this.emit(messageText(message), sheddable)
   }
 
   answer(id: RequestId, message: Message): void {
     if (!this.open.delete(id) || this.over) return
-    const text = JSON.stringify(message)
+    const text = messageText(message)
     if (this.number !== undefined) this.emit(text, false)
     else this.answers.push(text)
     if (this.open.size === 0) this.finish()

@@ -4,7 +4,8 @@
  */
 import type { JsonObject } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
-import type { Channel, Message, Receiver, RequestId, SendOptions } from '../../transports/channel.ts'
+import { SlotMap } from '../../gateway/slot-map.ts'
+import { messageText, type Channel, type Message, type Receiver, type RequestId, type SendOptions } from '../../transports/channel.ts'
 import type { EventStream, Exchange } from '../../transports/exchange.ts'
 import type { Front, ServeOptions, SessionLimits } from '../options.ts'
 import { Peer, type Incoming, type PeerHandlers } from '../peer.ts'
@@ -40,7 +41,7 @@ export class Session implements Channel, PeerHandlers, Streams {
   fields: Readonly<Record<string, string>> | undefined
   private revision = ''
   private opening: RequestId | undefined
-  private replies: Map<RequestId, Reply> | undefined
+  private replies: SlotMap<RequestId, Reply> | undefined
   private live: Map<number, Reply> | undefined
   private listener: EventStream | undefined
   private store: EventStore | undefined
@@ -137,10 +138,12 @@ export class Session implements Channel, PeerHandlers, Streams {
     this.receiver.closed(undefined)
   }
 
-  /** Forgets what nobody came back for. */
+  /** Forgets what nobody came back for, and what an idle session needs not hold. */
   age(now: number): void {
     this.store?.age(now)
     if (this.store?.size === 0) this.store = undefined
+    if (this.replies?.size === 0) this.replies = undefined
+    if (this.live?.size === 0) this.live = undefined
   }
 
   refuseAll(error: McpError): void {
@@ -223,7 +226,7 @@ export class Session implements Channel, PeerHandlers, Streams {
   }
 
   redirect(message: Message): void {
-    const text = JSON.stringify(message)
+    const text = messageText(message)
     const sheddable = message.id === undefined
     if (this.listener?.open) return void this.listener.send(text, { id: this.keep(standalone, text), sheddable })
     const waiting = (this.waiting ??= [])
@@ -239,7 +242,7 @@ export class Session implements Channel, PeerHandlers, Streams {
   }
 
   private begin(reply: Reply): void {
-    const replies = (this.replies ??= new Map())
+    const replies = (this.replies ??= new SlotMap())
     for (const id of reply.open) replies.set(id, reply)
   }
 

@@ -9,11 +9,13 @@ import {
   type Call,
   type ClientProfile,
   type Complete,
+  type Freshness,
   type InputRequired,
   type JsonObject,
   type LogLevel,
 } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
+import type { RawJson } from '../../gateway/raw.ts'
 import { canAsk, isObject, labelled } from '../asks.ts'
 import type { Front, ServeOptions } from '../options.ts'
 import { requestExtra, type Incoming } from '../peer.ts'
@@ -79,6 +81,7 @@ class ModernFront implements Front {
     const call = this.callOf(incoming, client)
     const outcome = await this.options.gateway.handle(call)
     if (outcome.kind === 'inputRequired') return this.demand(incoming, call, outcome)
+    if (outcome.raw && outcome.variant === undefined) return incoming.respond(await this.rawOf(call, outcome, outcome.raw))
     const result = this.resultOf(call, outcome)
     if (listMethods.has(method)) await this.sign(result)
     incoming.respond(result, outcome.extra)
@@ -142,14 +145,19 @@ class ModernFront implements Front {
   }
 
   private resultOf(call: Call, { result, variant, freshness }: Complete): JsonObject {
-    const { method } = call
-    const told: JsonObject = { ...result, resultType: variant ?? 'complete' }
-    if (variant !== undefined || !cacheable.has(method)) return told
-    // A result that depends on a person's answers is nobody else's (server/utilities/caching, "Cache Key").
-    const mayKeep = call.inputResponses === undefined && call.requestState === undefined
-    told['ttlMs'] = (mayKeep && freshness?.ttlMs) || 0
-    told['cacheScope'] = (mayKeep && freshness?.scope) || 'private'
-    return told
+    const told = { ...result, resultType: variant ?? 'complete' }
+    return variant === undefined && cacheable.has(call.method) ? Object.assign(told, hints(call, freshness)) : told
+  }
+
+  /** The same for a result in bytes: what this era adds to it is added to the text. */
+  private async rawOf(call: Call, { freshness }: Complete, raw: RawJson): Promise<RawJson> {
+    const added: JsonObject = { resultType: 'complete' }
+    if (cacheable.has(call.method)) Object.assign(added, hints(call, freshness))
+    if (listMethods.has(call.method)) {
+      added['_meta'] = raw.get('_meta')
+      await this.sign(added)
+    }
+    return raw.edit(Object.keys(added), JSON.stringify(added).slice(1, -1))
   }
 
   /** Results we make ourselves say so. One server's result keeps the `_meta` that server gave it. */
@@ -201,6 +209,12 @@ class ModernFront implements Front {
     const retry: Call = { ...call, ...heard, cancellation, inputResponses: {}, requestState, continues: from }
     this.options.gateway.handle(retry).catch(() => {})
   }
+}
+
+/** A result that depends on a person's answers is nobody else's (server/utilities/caching, "Cache Key"). */
+function hints({ inputResponses, requestState }: Call, freshness: Freshness | undefined): JsonObject {
+  const mayKeep = inputResponses === undefined && requestState === undefined
+  return { ttlMs: (mayKeep && freshness?.ttlMs) || 0, cacheScope: (mayKeep && freshness?.scope) || 'private' }
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }

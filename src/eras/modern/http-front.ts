@@ -5,7 +5,9 @@
 import { CancelSource } from '../../gateway/cancellation.ts'
 import type { JsonObject } from '../../gateway/contract.ts'
 import { McpError, rpcCodes, toMcpError, type RpcError } from '../../gateway/errors.ts'
-import type { Message, RequestId } from '../../transports/channel.ts'
+import { messageText, RawMessage, type Message, type RequestId } from '../../transports/channel.ts'
+import { RawJson } from '../../gateway/raw.ts'
+import { SlotMap } from '../../gateway/slot-map.ts'
 import type { EventStream, Exchange } from '../../transports/exchange.ts'
 import type { Front, HttpOptions, ServeOptions } from '../options.ts'
 import type { Incoming } from '../peer.ts'
@@ -17,7 +19,7 @@ import { headerMismatch, missingCapability, unsupportedVersion } from './wire.ts
 export class ModernHttp {
   private readonly front: Front
   private readonly toolOf: HttpOptions['tool']
-  private readonly open = new Set<HttpIncoming>()
+  private readonly open = new SlotMap<number, HttpIncoming>()
   private stopping = false
 
   /** `options` are those of one principal. */
@@ -64,7 +66,7 @@ export class ModernHttp {
   }
 
   refuseAll(error: McpError): void {
-    for (const incoming of [...this.open]) {
+    for (const [, incoming] of [...this.open]) {
       incoming.fail(error)
       incoming.cancellation.cancel(error.message)
     }
@@ -86,6 +88,8 @@ function statusOf(error: McpError, { code }: RpcError): number {
   }
 }
 
+let received = 0
+
 class HttpIncoming implements Incoming {
   readonly id: RequestId
   readonly method: string
@@ -94,18 +98,19 @@ class HttpIncoming implements Incoming {
   readonly relatedTo = undefined
   readonly cancellation = new CancelSource()
   private readonly exchange: Exchange
-  private readonly siblings: Set<HttpIncoming>
+  private readonly siblings: SlotMap<number, HttpIncoming>
+  private readonly serial = ++received
   private stream: EventStream | undefined
   private over = false
 
-  constructor(exchange: Exchange, message: Message, siblings: Set<HttpIncoming>) {
+  constructor(exchange: Exchange, message: Message, siblings: SlotMap<number, HttpIncoming>) {
     this.id = message.id as RequestId
     this.method = message.method as string
     this.params = message.params
     this.message = message
     this.exchange = exchange
     this.siblings = siblings
-    siblings.add(this)
+    siblings.set(this.serial, this)
     // The stream belongs to this request alone, so its end is the wish to cancel ("Cancellation").
     exchange.onGone = () => {
       if (!this.finish()) return
@@ -114,8 +119,10 @@ class HttpIncoming implements Incoming {
     exchange.onQuiet = () => void this.begin()
   }
 
-  respond(result: JsonObject, extra?: JsonObject): void {
-    if (this.finish()) this.answer(200, { jsonrpc: '2.0', id: this.id, result, ...extra })
+  respond(result: JsonObject | RawJson, extra?: JsonObject): void {
+    if (!this.finish()) return
+    if (result instanceof RawJson && !extra) this.answer(200, new RawMessage(this.id, result))
+    else this.answer(200, { jsonrpc: '2.0', id: this.id, result: result instanceof RawJson ? result.value() : result, ...extra })
   }
 
   fail(error: unknown): void {
@@ -139,8 +146,8 @@ class HttpIncoming implements Incoming {
     return (this.stream ??= this.exchange.stream())
   }
 
-  private answer(status: number, message: object): void {
-    const text = JSON.stringify(message)
+  private answer(status: number, message: Message): void {
+    const text = messageText(message)
     if (!this.stream) return this.exchange.json(status, text)
     this.stream.send(text)
     this.stream.end()
@@ -149,7 +156,7 @@ class HttpIncoming implements Incoming {
   private finish(): boolean {
     if (this.over) return false
     this.over = true
-    this.siblings.delete(this)
+    this.siblings.delete(this.serial)
     return true
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Ask, Call, Freshness, JsonObject, Outcome } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
+import { RawComplete, type RawJson } from '../../gateway/raw.ts'
 import { canAsk, elicitation, isObject, roots, sampling } from '../asks.ts'
 import type { Answer } from '../peer.ts'
 import { cacheable, resumable, tasksExtension, taskVariant } from './wire.ts'
@@ -14,7 +15,10 @@ const asksOfThisEra: ReadonlySet<unknown> = new Set([elicitation, sampling, root
  * `declared`: what that server had been told the client can do. Throws BACKEND_PROTOCOL for a kind nobody negotiated and
  * for demands the specification forbids.
  */
-export function readOutcome(call: Call, { result, extra }: Answer, backend: string, declared: JsonObject): Outcome {
+export function readOutcome(call: Call, answer: Answer, backend: string, declared: JsonObject): Outcome {
+  const unread = answer.raw && unparsed(call.method, answer.raw)
+  if (unread) return unread
+  const { result, extra } = answer
   const kind = result['resultType']
   switch (kind) {
     // Absent in results of servers that know only earlier revisions (basic/index, "ResultType").
@@ -27,6 +31,16 @@ export function readOutcome(call: Call, { result, extra }: Answer, backend: stri
       if (!isNegotiated(kind, declared)) throw fault(backend, `unknown kind of result ${JSON.stringify(kind)?.slice(0, 64)}`)
       return { kind: 'complete', result: without(result, 'resultType'), variant: kind, extra }
   }
+}
+
+/** An ordinary result that came in bytes stays in them. */
+function unparsed(method: string, raw: RawJson): Outcome | undefined {
+  if (!resumable.has(method)) return undefined
+  const kind = raw.get('resultType')
+  if (kind !== undefined && kind !== 'complete') return undefined
+  if (!cacheable.has(method) || !(raw.has('ttlMs') || raw.has('cacheScope'))) return new RawComplete(raw.edit(['resultType']))
+  const freshness = freshnessOf(raw.get('ttlMs'), raw.get('cacheScope'))
+  return new RawComplete(raw.edit(['resultType', 'ttlMs', 'cacheScope']), freshness)
 }
 
 function completed(method: string, result: JsonObject, extra: JsonObject | undefined): Outcome {
