@@ -33,6 +33,9 @@ export class HttpExchange implements Exchange, EventStream {
   onQuiet: (() => void) | undefined
   /** Header fields that go with whatever answer comes. */
   extra: HeaderFields | undefined
+  /** Its neighbours among the listener's exchanges. */
+  next: HttpExchange | undefined
+  previous: HttpExchange | undefined
   private readonly request: IncomingMessage
   private readonly response: ServerResponse
   private answered = false

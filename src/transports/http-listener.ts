@@ -111,12 +111,39 @@ export async function listen(at: NetListenOptions, options: ListenerOptions): Pr
   }
 }
 
+/** Exchanges in a chain: a Set with so much coming and going would keep what it held alive (see SlotMap). */
+class Line {
+  private first: HttpExchange | undefined
+
+  add(exchange: HttpExchange): void {
+    exchange.next = this.first
+    if (this.first) this.first.previous = exchange
+    this.first = exchange
+  }
+
+  remove(exchange: HttpExchange): void {
+    const { next, previous } = exchange
+    if (next) next.previous = previous
+    if (previous) previous.next = next
+    else if (this.first === exchange) this.first = next
+    exchange.next = exchange.previous = undefined
+  }
+
+  each(visit: (exchange: HttpExchange) => void): void {
+    for (let exchange = this.first; exchange; ) {
+      const { next } = exchange
+      visit(exchange)
+      exchange = next
+    }
+  }
+}
+
 class HttpListener {
   readonly limits: ListenerLimits
   private readonly options: ListenerOptions
   private readonly guard: Guard
   /** Exchanges whose connection is not done with them. */
-  private readonly alive = new Set<HttpExchange>()
+  private readonly alive = new Line()
   private readonly pulse: NodeJS.Timeout
   private stopping = false
 
@@ -125,7 +152,7 @@ class HttpListener {
     this.limits = { ...listenerDefaults, ...options.limits }
     this.guard = createGuard({ hosts: options.hosts, origins: options.origins, secure })
     this.pulse = setInterval(() => {
-      for (const exchange of this.alive) exchange.look(patience)
+      this.alive.each(exchange => exchange.look(patience))
     }, this.limits.pulseMs)
     this.pulse.unref()
   }
@@ -141,7 +168,7 @@ class HttpListener {
     const exchange = new HttpExchange(request, response, mark < 0 ? '' : target.slice(mark + 1))
     this.alive.add(exchange)
     response.on('close', () => {
-      this.alive.delete(exchange)
+      this.alive.remove(exchange)
       exchange.closed()
     })
     // A connection that breaks while its request is read ends the response too; that is where it is heard.
