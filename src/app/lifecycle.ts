@@ -54,10 +54,11 @@ export function followFiles({ loaded, files, load, apply, log }: LifecycleOption
       log.info({}, `config read again: ${message}`)
       last = { at, ok: true, message }
     } catch (thrown) {
-      const message = explained(toMcpError(thrown))
+      const error = toMcpError(thrown)
+      const message = explained(error)
       // A file that stays broken is saved more than once on the way to being mended.
       const say = last?.message === message ? 'debug' : 'error'
-      log[say]({}, `config not applied, the running one stays: ${message}`)
+      log[say](error.code === 'INTERNAL' ? { error: thrown } : {}, `config not applied, the running one stays: ${message}`)
       last = { at, ok: false, message }
     }
     return last
