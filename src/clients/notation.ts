@@ -97,9 +97,9 @@ export const gemini = notation(
       : fromEnvironment((braced ?? bare ?? percent) as string, fallback ?? ''),
 )
 
-/** `${X}` and `$X`, in headers only; elsewhere it would be a literal, but a literal of this form is nobody's. */
-export const goose = notation(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)/g, ([, braced, bare]) =>
-  fromEnvironment((braced ?? bare) as string),
+/** `${X}` and `$X`; and `${keyring:X}`, our own word for a variable whose value Goose keeps in the system's keyring. */
+export const goose = notation(/\$\{(keyring:)?([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)/g, ([, keyring, braced, bare]) =>
+  keyring === undefined ? fromEnvironment((braced ?? bare) as string) : { input: braced as string },
 )
 
 /** `{env:X}` and `{file:path}`; what is not set becomes empty. */

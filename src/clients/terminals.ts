@@ -95,12 +95,11 @@ export const goose: Client = {
     const flat: Raw = isRaw(config) ? { ...outer, ...config } : entry
     if (!gooseTypes.has(String(flat['type']))) return undefined
     const { timeout, env_keys: keys, envs, available_tools: tools, ...rest } = flat
-    // Names whose values Goose keeps in the keyring: to us they are variables.
-    const named = Array.isArray(keys) ? keys.filter(key => typeof key === 'string' && !(isRaw(envs) && key in envs)) : []
+    // Names whose values Goose keeps in the keyring, where we do not look.
+    const kept = Array.isArray(keys) ? keys.filter(key => typeof key === 'string').map(key => [key, `\${keyring:${key}}`] as const) : []
     return {
       ...rest,
-      ...(isRaw(envs) ? { envs } : {}),
-      ...(named.length > 0 ? { env_vars: named } : {}),
+      envs: { ...Object.fromEntries(kept), ...(isRaw(envs) ? envs : {}) },
       ...(typeof timeout === 'number' ? { timeout: timeout * 1000 } : {}),
       ...(Array.isArray(tools) && tools.length > 0 ? { includeTools: tools } : {}),
     }
