@@ -45,9 +45,10 @@ export class Shares {
     return this.known(client) ?? this.add(this.keyOf(client), client)
   }
 
-  /** The same, if it is there already. */
+  /** The same, if it is there already. What serves nobody yet is there for whoever comes first. */
   known(client: ClientProfile): Group | undefined {
-    if (this.around.policy.share === 'global') return this.primary
+    const { share } = this.around.policy
+    if (share === 'global' || (share === 'auto' && this.primaryKey === undefined)) return this.primary
     const key = this.keyOf(client)
     return key === this.primaryKey ? this.primary : this.groups.get(key)
   }
