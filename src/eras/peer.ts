@@ -59,11 +59,15 @@ export interface Answer {
   readonly raw?: RawJson | undefined
 }
 
+/** Thousands of peers may be idle at once; these stand in for what they do not need then, and stay empty. */
+const noPending = new SlotMap<RequestId, Pending>()
+const noIncoming = new SlotMap<RequestId, CancelSource>()
+
 export class Peer {
   private readonly channel: Channel
   private readonly handlers: PeerHandlers
-  private readonly pending = new SlotMap<RequestId, Pending>()
-  private readonly incoming = new SlotMap<RequestId, CancelSource>()
+  private pending: SlotMap<RequestId, Pending> = noPending
+  private incoming: SlotMap<RequestId, CancelSource> = noIncoming
   private nextId = 0
   private gone: McpError | undefined
 
@@ -98,6 +102,7 @@ export class Peer {
     const id = ++this.nextId
     return new Promise<Answer>((resolve, reject) => {
       const entry = new Pending(this, id, options, resolve, reject)
+      if (this.pending === noPending) this.pending = new SlotMap()
       this.pending.set(id, entry)
       const sent = options.progress
         ? { ...params, _meta: { ...(params?.['_meta'] as JsonObject | undefined), progressToken: id } }
@@ -136,6 +141,12 @@ export class Peer {
       else this.settle(id, source, undefined, error.toRpc())
       source.cancel(error.message)
     }
+  }
+
+  /** Lets go of what is only needed while something is open. */
+  rest(): void {
+    if (this.pending.size === 0) this.pending = noPending
+    if (this.incoming.size === 0) this.incoming = noIncoming
   }
 
   private receive(message: Message, relatedTo: RequestId | undefined): void {
@@ -179,6 +190,7 @@ export class Peer {
     if (this.incoming.has(id))
       return this.answer(id, undefined, new McpError('DUPLICATE_ID', 'a request with this id is still in flight').toRpc())
     const source = new CancelSource()
+    if (this.incoming === noIncoming) this.incoming = new SlotMap()
     this.incoming.set(id, source)
     this.handlers.request(new IncomingRequest(this, message, id, relatedTo, source))
   }

@@ -14,7 +14,7 @@ export class Listening implements Watcher {
   client: ClientProfile
   interest: Interest
   private readonly asker: Asker
-  private readonly uris = new Set<string>()
+  private uris: Set<string> | undefined
   private watch: Watch | undefined
   private rootsFetch = 0
   private ended = false
@@ -50,17 +50,18 @@ export class Listening implements Watcher {
 
   /** Rejects with the backend's reason when the URI is refused. */
   async subscribe(uri: string): Promise<void> {
-    this.uris.add(uri)
-    const granted = await this.update({ resources: [...this.uris] })
+    const uris = (this.uris ??= new Set())
+    uris.add(uri)
+    const granted = await this.update({ resources: [...uris] })
     const refusal = granted?.refused.get(uri)
     if (!refusal) return
-    this.uris.delete(uri)
-    this.interest = { ...this.interest, resources: [...this.uris] }
+    uris.delete(uri)
+    this.interest = { ...this.interest, resources: [...uris] }
     throw refusal
   }
 
   async unsubscribe(uri: string): Promise<void> {
-    if (this.uris.delete(uri)) await this.update({ resources: [...this.uris] })
+    if (this.uris?.delete(uri)) await this.update({ resources: [...this.uris] })
   }
 
   change(change: Change): void {

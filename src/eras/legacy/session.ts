@@ -144,6 +144,7 @@ export class Session implements Channel, PeerHandlers, Streams {
     if (this.store?.size === 0) this.store = undefined
     if (this.replies?.size === 0) this.replies = undefined
     if (this.live?.size === 0) this.live = undefined
+    this.peer.rest()
   }
 
   refuseAll(error: McpError): void {
