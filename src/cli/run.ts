@@ -39,7 +39,9 @@ export async function run({ client, failed }: RunOptions, opened: Opened, contex
     asked++
     if (signal === 'SIGINT') code = exitCodes.interrupted
     log.info({ signal }, asked === 1 ? 'stopping: calls in flight may finish; a second signal ends them' : 'stopping now')
-    void serving.drain(asked === 1 ? drainMs.first : drainMs.second)
+    // A client that has closed our stdin and then sends a signal waits for nothing but our end.
+    const urgent = asked > 1 || io.stdin.readableEnded
+    void serving.drain(urgent ? drainMs.second : drainMs.first)
   }
   const release = io.onSignal(stop)
   let failure: Error | undefined
