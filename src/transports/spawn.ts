@@ -3,6 +3,7 @@
  * quirks of starting; what the program says and how it ends are its channel's business.
  */
 import { spawn, type ChildProcessWithoutNullStreams, type SpawnOptionsWithoutStdio } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { McpError } from '../gateway/errors.ts'
 import { childEnvironment } from './environment.ts'
@@ -44,6 +45,7 @@ export async function start(spec: SpawnSpec, options: SpawnOptions = {}, born?: 
   const run = posix ? spawn : await windowsSpawn(resolved, args)
   let child: ChildProcessWithoutNullStreams
   try {
+    if (posix) makeSureOfRoom()
     child = run(resolved.file, args, { cwd, env: resolved.environment, detached: posix, windowsHide: true, stdio: 'pipe' })
   } catch (cause) {
     throw startFailed(cause, resolved)
@@ -56,6 +58,22 @@ export async function start(spec: SpawnSpec, options: SpawnOptions = {}, born?: 
   // A failed kill is reported as an 'error' event much later; nobody is to die of it.
   child.on('error', () => {})
   return { child, pid: child.pid as number, leads: posix }
+}
+
+/** Three pairs of pipe ends, one more for the report of exec, and a few for whoever opens files at the same time. */
+const filesOfAStart = 12
+
+/**
+ * Node loses the pipes of a start that fails for want of file descriptors (EMFILE), so that each attempt would take some
+ * for ever: whether there is room is tried first. Throws what opening a file throws.
+ */
+function makeSureOfRoom(): void {
+  const held: number[] = []
+  try {
+    while (held.length < filesOfAStart) held.push(openSync('/dev/null', 'r'))
+  } finally {
+    for (const file of held) closeSync(file)
+  }
 }
 
 type Spawn = (file: string, args: readonly string[], options: SpawnOptionsWithoutStdio) => ChildProcessWithoutNullStreams

@@ -14,7 +14,11 @@ for (let i = 2; i < process.argv.length; i++) {
 const marker = flags.get('marker') ?? 'b-none'
 const modern = flags.has('modern')
 const journal = (event, key) => {
-  if (flags.has('journal')) appendFileSync(flags.get('journal'), `${JSON.stringify({ event, key, pid: process.pid })}\n`)
+  try {
+    if (flags.has('journal')) appendFileSync(flags.get('journal'), `${JSON.stringify({ event, key, pid: process.pid })}\n`)
+  } catch {
+    // A full disk is not this server's fault.
+  }
 }
 journal('spawned')
 
@@ -131,7 +135,7 @@ const tools = {
     if (kind === 'float') say({ id: id + 0.5, result: textOf(wrong) })
     if (kind === 'null') say({ id: null, error: { code: -32600, message: 'WRONG' } })
     if (kind === 'huge') write(`{"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n`)
-    if (kind === 'method') say({ id, method: 'WRONG/ask', params: {} })
+    if (kind === 'method') say({ id, method: 'custom/ask', params: {} })
     if (kind === 'progress') say({ method: 'notifications/progress', params: { progressToken: id + 100_000, progress: 1, message: 'WRONG' } })
     answer(id, { mark })
     if (kind === 'twice') answer(id, wrong)

@@ -48,6 +48,8 @@ export interface ClientOptions {
   readonly backends: ReadonlyMap<string, string>
   /** What to give the child as stderr. */
   readonly stderr?: 'pipe' | number
+  /** To run it as somebody else. */
+  readonly user?: number
 }
 
 const kept = 4 * 1024 * 1024
@@ -73,10 +75,10 @@ export class StdioClient {
   private ids = 0
   private calls = 0
 
-  constructor({ command, args = [], env, cwd }: Target, { era = 'legacy', backends, stderr = 'pipe' }: ClientOptions) {
+  constructor({ command, args = [], env, cwd }: Target, { era = 'legacy', backends, stderr = 'pipe', user }: ClientOptions) {
     this.modern = era === 'modern'
     this.backends = backends
-    this.child = spawn(command as string, args, { env: { ...env }, cwd, stdio: ['pipe', 'pipe', stderr] })
+    this.child = spawn(command as string, args, { env: { ...env }, cwd, stdio: ['pipe', 'pipe', stderr], ...(user === undefined ? {} : { uid: user, gid: user }) })
     this.child.on('error', () => {})
     this.child.stdin?.on('error', () => {})
     this.child.stdout?.on('data', (chunk: Buffer) => this.read(chunk))
@@ -229,6 +231,7 @@ export class StdioClient {
   private heard(message: JsonObject, text: string): void {
     const method = message['method'] as string
     this.notifications.set(method, (this.notifications.get(method) ?? 0) + 1)
+    if (message['id'] !== undefined) this.send({ jsonrpc: '2.0', id: message['id'], error: { code: -32601, message: 'not here' } })
     if (method !== 'notifications/progress') return this.checkMarkers(text, undefined)
     const { progressToken, message: words } = message['params'] as { progressToken: string | number; message?: string }
     const entry = this.pending.get(progressToken)
