@@ -14,6 +14,7 @@ import type { RequestedUri } from './rewrite.ts'
 import { publicState, readState, Roster, type Seat } from './roster.ts'
 import { claims, routeOf } from './route.ts'
 import { Surface, type SurfaceMember } from './surface.ts'
+import { readdressed } from './readdressed.ts'
 import { ownRelation } from './task-ids.ts'
 import { leavesAsIs } from './untouched.ts'
 import { watchMembers } from './watching.ts'
@@ -105,7 +106,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (!seat) throw new McpError('BACKEND_UNAVAILABLE', `${alias} is no longer configured`, { backend: alias })
     const own = params['_meta'] === undefined ? params : ownRelation(alias, params)
     const isSame = own === call.params && requestState === call.requestState && !(roster.several && call.log)
-    const outcome = await seat.member.handle(isSame ? call : { ...call, params: own, log: named(alias, call.log), requestState })
+    const outcome = await seat.member.handle(isSame ? call : readdressed(call, own, named(alias, call.log), requestState))
     if (outcome.kind === 'complete') return publicOutcome(seat, call, outcome, requested)
     return publicAsks(seat, outcome)
   }

@@ -46,6 +46,8 @@ export class Envelopes {
   onto(params: JsonObject, client: ClientProfile): JsonObject {
     const fields = this.of(client)
     const meta = params['_meta']
+    // This way round: V8 takes a slow path for keys that come after a spread, at the cost of everything else here.
+    if (meta === undefined) return { _meta: fields, ...params }
     return { ...params, _meta: isObject(meta) ? { ...meta, ...fields } : fields }
   }
 }
