@@ -8,7 +8,7 @@ import { eventually } from '../fixtures/clients/client.ts'
 import { envelope, initialize, startRaw, type RawClient } from '../fixtures/clients/raw.ts'
 import { createSandbox, stdioBackend, type BackendKind } from './harness.ts'
 
-const operations = Number(process.env['CONSERVATION_OPERATIONS'] ?? 3000)
+const operations = Number(process.env['CONSERVATION_OPERATIONS'] ?? 2000)
 const inFlight = 64
 
 /** Small and seeded, so that a failure can be had again. */

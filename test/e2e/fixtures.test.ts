@@ -1,4 +1,7 @@
-/** The control: each scenario of this folder against a fixture server directly, in the cells the SDKs know by themselves. */
+/**
+ * The control: each scenario of this folder against a fixture server directly, in the cells the SDKs know by themselves.
+ * `E2E_CONTROL=all` adds the servers' other transports.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectClient, type ClientKind, type TestClient } from '../fixtures/clients/client.ts'
 import { createSandbox, remoteBackend, stdioBackend, type BackendKind, type Started } from './harness.ts'
@@ -7,7 +10,7 @@ import { scenarios, willing } from './scenarios.ts'
 const pairs: ReadonlyArray<[ClientKind, BackendKind]> = [['v1', 'v1'], ['v2-legacy', 'v2-legacy'], ['v2-modern', 'v2-modern']]
 const cells = pairs.flatMap(([kind, backend]) =>
   (['stdio', 'http', 'sse'] as const)
-    .filter(transport => transport !== 'sse' || kind !== 'v2-modern')
+    .filter(transport => transport === 'stdio' || (process.env['E2E_CONTROL'] === 'all' && (transport === 'http' || kind !== 'v2-modern')))
     .map(transport => ({ kind, backend, transport })))
 
 describe.each(cells)('$kind client, $backend server over $transport, nothing between', ({ kind, backend, transport }) => {

@@ -196,7 +196,7 @@ describe('the end', () => {
     await initialize(client)
     await client.request('tools/call', call('one__echo', { message: 'x' }))
     await client.request('tools/call', call('two__echo', { message: 'x' }))
-    const pending = client.request('tools/call', call('one__slow', { key: 'k', ms: 1000 })).then(answer => answer, () => undefined)
+    const pending = client.request('tools/call', call('one__slow', { key: 'k', ms: 300 })).then(answer => answer, () => undefined)
     await eventually(() => sandbox.readJournal('one').find(entry => entry.event === 'started'), 'the call to start')
     process.kill(client.pid as number, signal)
     await pending

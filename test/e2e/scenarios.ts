@@ -188,7 +188,7 @@ export const scenarios: Record<string, Scenario> = {
     const key = `cancel-${client.kind}`
     const abort = new AbortController()
     const doomed = client.call(name('slow'), { key }, { signal: abort.signal })
-    const spared = client.say(name('slow'), { key: `${key}-spared`, ms: 400 })
+    const spared = client.say(name('slow'), { key: `${key}-spared`, ms: 150 })
     await eventually(() => journal().filter(entry => entry.event === 'started' && entry.key?.startsWith(key)).length === 2 || undefined, 'both calls to start')
     abort.abort('changed my mind')
     await expect(doomed).rejects.toThrow()
