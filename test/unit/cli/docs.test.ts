@@ -11,7 +11,9 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const page = (name: string): string => readFileSync(join(root, name), 'utf8')
 
 describe('docs/cli.md', () => {
-  it.each(commands.map(({ name }) => name))('has a row for %s', name => expect(page('docs/cli.md')).toMatch(new RegExp(`^\\| \`${name}[ \`]`, 'm')))
+  it.each(commands.map(({ name }) => name))('has a row for %s', name =>
+    expect(page('docs/cli.md').split('\n').some(line => new RegExp(`^\\| \`${name}[ \`]`).test(line)), `a row in its first table`).toBe(true),
+  )
 
   it('lists the exit codes there are', () => {
     const listed = [...page('docs/cli.md').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))
