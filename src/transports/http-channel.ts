@@ -109,7 +109,7 @@ export class HttpChannel implements Channel, PostHost {
   refused(post: Post, refused: Refused): void {
     const { status, refusal, error } = refused
     this.log.debug({ status }, 'the server refused a message')
-    const isForgotten = post.echoed !== undefined && this.isForgotten(refused)
+    const isForgotten = this.isForgotten(post, refused)
     this.letGo(post)
     if (isForgotten) return this.forgotten(post)
     const tell = (): void => {
@@ -223,11 +223,15 @@ export class HttpChannel implements Channel, PostHost {
     })
   }
 
-  /** Whether the server no longer knows the conversation: 404 says so (2025-11-25 basic/transports), some servers say 400. */
-  private isForgotten({ status, refusal }: Refused): boolean {
+  /**
+   * Whether the server no longer knows the conversation: 404 says so (2025-11-25 basic/transports), some servers say 400, and
+   * one that was replaced by another kind refuses whatever comes.
+   */
+  private isForgotten(post: Post, { status, refusal }: Refused): boolean {
     const named = refusal?.named === true
-    if (status === 404) return !(named && refusal?.message.error?.code === rpcCodes.methodNotFound)
-    return status === 400 && !named && ++this.suspicion >= suspicious
+    if (status === 404 && post.echoed !== undefined) return !(named && refusal?.message.error?.code === rpcCodes.methodNotFound)
+    const mayBe = this.spoken && !named && post.id !== undefined && !post.options?.opens
+    return mayBe && (status === 400 || status === 404 || status === 405) && ++this.suspicion >= suspicious
   }
 
   /** A message was refused because the server does not know the conversation, so it was not carried out. */
@@ -235,6 +239,7 @@ export class HttpChannel implements Channel, PostHost {
     const { renew } = this.tuning
     // An answer belongs to a question of the conversation that is gone.
     if (post.message.method === undefined) return
+    if (!renew && this.spoken) return this.finish(died('the server does not speak with us any more'))
     if (!renew || post.retried || post.options?.opens) {
       if (post.id !== undefined) this.inbound.fail(post.id, died('the server has forgotten the session, and does so again and again'))
       return

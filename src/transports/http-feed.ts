@@ -28,8 +28,8 @@ export interface FeedOptions {
   readonly over: (error: McpError | undefined, status?: number) => void
 }
 
-/** Milliseconds: the first pause, unless the server names one, and the longest. */
-const pauses = { first: 1000, longest: 60_000 } as const
+/** Milliseconds: the first pause, unless the server names one, the longest, and the shortest that a server may name. */
+const pauses = { first: 1000, longest: 60_000, shortest: 50 } as const
 /** Ids that can stand in a header field. */
 const sendable = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
@@ -132,7 +132,7 @@ export class Feed implements ResponseSink, EventSink {
   private later(atLeast = 0): void {
     const grown = Math.min(pauses.first * 2 ** Math.max(0, this.failures - 1), pauses.longest)
     const usual = this.retryMs ?? grown * (0.5 + Math.random() / 2)
-    const pause = Math.max(usual, this.failures > 1 ? grown : 0, Math.min(atLeast, pauses.longest))
+    const pause = Math.max(usual, pauses.shortest, this.failures > 1 ? grown : 0, Math.min(atLeast, pauses.longest))
     this.timer = setTimeout(() => this.open(), pause).unref()
   }
 

@@ -64,6 +64,19 @@ describe('a server that restarts', () => {
   }, 30_000)
 })
 
+describe('a server that is replaced', () => {
+  const legacy = [fixture('everything-v2.mjs'), '--era', 'legacy', '--transport', 'http']
+  const modern = [fixture('everything-v2.mjs'), '--era', 'modern', '--transport', 'http']
+  it.each([['by a newer one', legacy, modern], ['by an older one', modern, legacy]])('%s is found out', async (_name, before, after) => {
+    const first = await fixtureOn('0', before)
+    const client = await connected({ one: { url: first.url } })
+    expect(await client.say('one__echo', { message: 'before' })).toBe('before')
+    await first.stop()
+    await fixtureOn(portOf(first), after)
+    expect(await eventually(() => client.say('one__echo', { message: 'after' }).catch(() => undefined), 'an answer', 15_000)).toBe('after')
+  }, 30_000)
+})
+
 /** A server of 2025-06-18 that answers calls as the test says. */
 async function scripted(call: (asked: Asked) => void): Promise<RemoteServer> {
   const server = await remoteServer(asked => {

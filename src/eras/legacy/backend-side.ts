@@ -22,7 +22,7 @@ import { Ownership } from './ownership.ts'
 import { RequiredTasks } from './required-tasks.ts'
 import { asksOfRefusal, beforeRetry } from './required-urls.ts'
 import { ServerAsks } from './server-asks.ts'
-import { isInteractive, isRevision, lists, newestRevision } from './wire.ts'
+import { isInteractive, isOfNewerServer, isRevision, lists, newestRevision } from './wire.ts'
 
 /** Rejects, with the channel closed, when the server cannot be talked to in this era. */
 export const openLegacyConnection: OpenConnection = async (link, options) => {
@@ -245,6 +245,8 @@ class LegacyConnection implements Connection, Desk {
   }
 
   private failed(open: OpenCall, error: unknown): void {
+    // Another server answers at that address now: whoever dials again will find out which.
+    if (isOfNewerServer(error)) void this.close()
     try {
       open.finish(asksOfRefusal(open.call, error, this.ownership), error)
     } catch (refusal) {

@@ -3,6 +3,7 @@
  * Knows no channel and no call.
  */
 import { logLevels, type ClientProfile, type JsonObject, type ListKind, type LogLevel } from '../../gateway/contract.ts'
+import { McpError } from '../../gateway/errors.ts'
 import { isObject } from '../asks.ts'
 
 /** Oldest first; they compare as strings. */
@@ -12,6 +13,9 @@ export const newestRevision = '2025-11-25'
 /** Legacy codes that mean more than their number (2025-11-25 server/resources, client/elicitation). */
 export const resourceNotFound = -32002
 export const urlElicitationRequired = -32042
+
+/** How a server that knows only newer revisions refuses a legacy request (2026-07-28 basic/versioning). */
+export const isOfNewerServer = (error: unknown): boolean => error instanceof McpError && error.details.rpc?.code === -32022
 
 export const lists: readonly ListKind[] = ['tools', 'prompts', 'resources']
 
