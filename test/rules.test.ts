@@ -40,7 +40,8 @@ interface Import {
 }
 
 function importsOf(source: Source): Import[] {
-  const statement = /(?:\bimport|\bexport)\b[^'"`;]*?\bfrom\s*(['"])([^'"\n]+)\1|\bimport\s*\(?\s*(['"])([^'"\n]+)\3/g
+  // Not the word in quotes: a command is called import.
+  const statement = /(?<!['"])(?:(?:\bimport|\bexport)\b[^'"`;]*?\bfrom\s*(['"])([^'"\n]+)\1|\bimport\s*\(?\s*(['"])([^'"\n]+)\3)/g
   return [...source.code.matchAll(statement)].map(match => {
     const specifier = (match[2] ?? match[4]) as string
     const target = specifier.startsWith('.') ? posix.join(posix.dirname(source.path), specifier) : undefined

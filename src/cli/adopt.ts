@@ -27,19 +27,35 @@ export interface Adopted extends ImportPlan {
   readonly missing: readonly string[]
 }
 
-export async function adopt(found: readonly Found[], machine: Machine, { command, yes, dryRun }: AdoptOptions, context: Context): Promise<Adopted> {
+export async function adopt(
+  found: readonly Found[],
+  machine: Machine,
+  { command, yes, dryRun }: AdoptOptions,
+  context: Context,
+): Promise<Adopted> {
   const { io, globals, redactor } = context
   const { on, store, journal, config } = machine
   const plan = await planImport(found, on, { file: config, env: io.env, store })
   redactor.add(plan.credentials.values())
   const missing = [...new Set(plan.additions.flatMap(({ from }) => from.inputs))].filter(name => !store.names().includes(name))
-  const diff = plan.edit ? await diffOf(plan.edit.snapshot.bytes, plan.edit.after, { file: config, format: /\.ya?ml$/i.test(config) ? 'yaml' : 'json' }, context) : ''
+  const diff = plan.edit
+    ? await diffOf(
+        plan.edit.snapshot.bytes,
+        plan.edit.after,
+        { file: config, format: /\.ya?ml$/i.test(config) ? 'yaml' : 'json' },
+        context,
+      )
+    : ''
   if (!globals.json) {
     io.stdout.write(summary(plan, missing, context))
     if (dryRun) io.stdout.write(diff)
   }
   if (dryRun || !plan.edit) return { ...plan, diff, isDone: false, missing }
-  await consent(`Add ${plan.additions.length === 1 ? 'this server' : `these ${plan.additions.length} servers`} to ${config}?`, yes, context)
+  await consent(
+    `Add ${plan.additions.length === 1 ? 'this server' : `these ${plan.additions.length} servers`} to ${config}?`,
+    yes,
+    context,
+  )
   const asked = yes ? new Map<string, string>() : await ask(missing, context)
   const credentials = new Map([...plan.credentials, ...asked])
   await perform({ command, edits: [plan.edit], credentials }, journal, store)
@@ -58,7 +74,11 @@ async function ask(names: readonly string[], { io, redactor }: Context): Promise
   return values
 }
 
-function summary({ additions, duplicates, refused, credentials }: ImportPlan, missing: readonly string[], context: Context): string {
+function summary(
+  { additions, duplicates, refused, credentials }: ImportPlan,
+  missing: readonly string[],
+  context: Context,
+): string {
   const { stdout } = context.io
   const style = styleFor(context, stdout)
   const clean = (text: string): string => printable(context.redactor.scrub(text), stdout)
@@ -71,21 +91,33 @@ function summary({ additions, duplicates, refused, credentials }: ImportPlan, mi
     if (renamed !== undefined) lines.push(clean(style.yellow(`    renamed: ${renamed}`)))
     for (const note of from.notes) lines.push(clean(style.yellow(`    note: ${note}`)))
   }
-  for (const { from, alias } of duplicates) lines.push(clean(style.dim(`${from.name} of ${from.client.id} (${from.place.scope}) is there already, as ${alias}`)))
+  for (const { from, alias } of duplicates)
+    lines.push(clean(style.dim(`${from.name} of ${from.client.id} (${from.place.scope}) is there already, as ${alias}`)))
   for (const one of refused) lines.push(clean(style.yellow(refusalText(one))))
   if (credentials.size > 0) lines.push(`secrets that go into the credentials store: ${[...credentials.keys()].join(', ')}`)
   for (const name of missing) lines.push(style.yellow(`needed: mcp-proxy credentials set ${name}`))
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`
 }
 
-const refusalText = ({ name, client, place, reason }: Refused): string => `not taken: ${name} of ${client.id} (${place.scope}): ${reason}`
+const refusalText = ({ name, client, place, reason }: Refused): string =>
+  `not taken: ${name} of ${client.id} (${place.scope}): ${reason}`
 
 /** The JSON output of both commands. */
-export const adoptedJson = ({ additions, duplicates, refused, credentials, isDone, missing, diff }: Adopted, config: string): object => ({
+export const adoptedJson = (
+  { additions, duplicates, refused, credentials, isDone, missing, diff }: Adopted,
+  config: string,
+): object => ({
   config,
   done: isDone,
   imported: additions.map(({ alias, server, from, renamed }) => ({
-    alias, client: from.client.id, scope: from.place.scope, file: from.place.file, name: from.name, server, renamed: renamed ?? null, notes: from.notes,
+    alias,
+    client: from.client.id,
+    scope: from.place.scope,
+    file: from.place.file,
+    name: from.name,
+    server,
+    renamed: renamed ?? null,
+    notes: from.notes,
   })),
   present: duplicates.map(({ from, alias }) => ({ alias, client: from.client.id, scope: from.place.scope, name: from.name })),
   skipped: refused.map(({ name, client, place, reason }) => ({ client: client.id, scope: place.scope, name, reason })),

@@ -1,4 +1,4 @@
-/** `clients`: which MCP clients are here, which servers they have, whether they reach us, and whether that is as we would write it. */
+/** `clients`: which MCP clients are here, which servers they have, and whether their way to us is as we would write it. */
 import type { Client, ClientId, Place, Scope } from '../clients/client.ts'
 import { driftOf, isOursIn } from '../clients/install.ts'
 import { wordsOf } from '../clients/launch.ts'
@@ -6,7 +6,7 @@ import { clients } from '../clients/list.ts'
 import { survey, type ClientState } from '../clients/survey.ts'
 import type { Raw } from '../config/spellings.ts'
 import { styleFor, type Context, type Define } from './command.ts'
-import { launchFor, machineOf, type Machine } from './machine.ts'
+import { launchFor, machineOf, writeJson, type Machine } from './machine.ts'
 import { exitCodes } from './report.ts'
 import { tableFor } from './table.ts'
 
@@ -38,11 +38,11 @@ interface ShownClient {
 }
 
 async function showClients(context: Context): Promise<number> {
-  const { io, globals } = context
+  const { globals } = context
   const machine = machineOf(context)
   const shown: ShownClient[] = []
   for (const client of clients) shown.push(shownOf(await survey(client, machine.on), machine, context))
-  if (globals.json) io.stdout.write(`${JSON.stringify({ config: machine.config, clients: shown })}\n`)
+  if (globals.json) writeJson({ config: machine.config, clients: shown }, context)
   else print(shown, context)
   return exitCodes.done
 }
@@ -55,7 +55,8 @@ function shownOf({ client, isInstalled, places }: ClientState, machine: Machine,
     installed: isInstalled,
     places: places.map(({ place, exists, problem, servers }) => {
       const ours = [...servers].find(([name, entry]) => isOursIn(name, entry, place.file, noted))
-      const isRemote = ours !== undefined && noted.some(({ url, name, file }) => url !== undefined && name === ours[0] && file === place.file)
+      const isRemote =
+        ours !== undefined && noted.some(({ url, name, file }) => url !== undefined && name === ours[0] && file === place.file)
       return {
         scope: place.scope,
         file: place.file,
@@ -63,7 +64,17 @@ function shownOf({ client, isInstalled, places }: ClientState, machine: Machine,
         problem: problem ? { code: problem.code, message: problem.message } : null,
         servers: [...servers.keys()].filter(name => name !== ours?.[0]),
         // The address was the person's choice: there is nothing to compare it with.
-        hub: ours ? { name: ours[0], drift: isRemote ? [] : driftOf(ours[1], client.stdio(launchFor(addressee(ours[1], client, place, machine), machine, context), ours[0])) } : null,
+        hub: ours
+          ? {
+              name: ours[0],
+              drift: isRemote
+                ? []
+                : driftOf(
+                    ours[1],
+                    client.stdio(launchFor(addressee(ours[1], client, place, machine), machine, context), ours[0]),
+                  ),
+            }
+          : null,
       }
     }),
   }
@@ -84,14 +95,20 @@ function print(shown: readonly ShownClient[], context: Context): void {
     const there = places.filter(({ exists, hub }, index) => exists || hub !== null || (index === 0 && installed))
     if (there.length === 0) return [[client, 'no', first?.scope ?? '', '-', '', first?.file ?? '']]
     return there.map(({ scope, file, exists, problem, servers, hub }) => [
-      client, installed ? 'yes' : 'no', scope, hubText(hub), problem ? 'cannot be read' : exists ? String(servers.length) : '-', file,
+      client,
+      installed ? 'yes' : 'no',
+      scope,
+      hubText(hub),
+      problem ? 'cannot be read' : exists ? String(servers.length) : '-',
+      file,
     ])
   })
   const head = ['CLIENT', 'INSTALLED', 'SCOPE', 'HUB', 'OTHER SERVERS', 'FILE']
   stdout.write(`${tableFor(stdout, head, rows, bold)}\n`)
   for (const { client, places } of shown)
     for (const { scope, hub, problem } of places) {
-      for (const line of hub?.drift ?? []) stdout.write(`\n${client} (${scope}): ${context.redactor.scrub(line)}\n${dim(`  mcp-proxy install ${client}${scope === 'user' ? '' : ` --scope ${scope}`} writes it anew`)}\n`)
+      const remedy = dim(`  mcp-proxy install ${client}${scope === 'user' ? '' : ` --scope ${scope}`} writes it anew`)
+      for (const line of hub?.drift ?? []) stdout.write(`\n${client} (${scope}): ${context.redactor.scrub(line)}\n${remedy}\n`)
       if (problem) stdout.write(`\n${client} (${scope}): ${problem.message}\n`)
     }
 }

@@ -5,7 +5,7 @@ import { survey, type ClientState } from '../clients/survey.ts'
 import { McpError } from '../gateway/errors.ts'
 import { adopt, adoptedJson } from './adopt.ts'
 import type { Context, Define } from './command.ts'
-import { clientNamed, machineOf, requireTerminal, scopeNamed } from './machine.ts'
+import { clientNamed, machineOf, requireTerminal, scopeNamed, writeJson } from './machine.ts'
 import { exitCodes } from './report.ts'
 
 export interface ImportOptions {
@@ -33,8 +33,9 @@ export async function importFrom(client: Client, { scope, yes, dryRun }: ImportO
   refuseBroken([state])
   const found = serversOf([state], scope, machine.journal.changesOf(client.id))
   const adopted = await adopt(found, machine, { command: `import ${client.id}`, yes, dryRun }, context)
-  if (globals.json) io.stdout.write(`${JSON.stringify(adoptedJson(adopted, machine.config))}\n`)
-  else if (!globals.quiet) io.stderr.write(`${closing(client, found.length, adopted.additions.length, adopted.isDone, machine.config)}\n`)
+  if (globals.json) writeJson(adoptedJson(adopted, machine.config), context)
+  else if (!globals.quiet)
+    io.stderr.write(`${closing(client, found.length, adopted.additions.length, adopted.isDone, machine.config)}\n`)
   return exitCodes.done
 }
 
@@ -42,12 +43,20 @@ function closing({ id, title }: Client, found: number, added: number, isDone: bo
   if (found === 0) return `${title} has no servers to import`
   if (added === 0) return `nothing to add to ${config}`
   if (!isDone) return 'nothing was changed'
-  return `added ${added} to ${config}\nnext: mcp-proxy validate --online, then mcp-proxy install ${id} --replace\nto take it back: mcp-proxy undo`
+  return [
+    `added ${added} to ${config}`,
+    `next: mcp-proxy validate --online, then mcp-proxy install ${id} --replace`,
+    'to take it back: mcp-proxy undo',
+  ].join('\n')
 }
 
 /** One client was asked for, so a file of it that cannot be read is a failure. */
 export function refuseBroken(states: readonly ClientState[]): void {
   for (const { places } of states)
     for (const { problem, place } of places)
-      if (problem && place.readOnly !== true) throw new McpError(problem.code, problem.message, { ...problem.details, hint: 'nothing was changed; mend the file first' })
+      if (problem && place.readOnly !== true)
+        throw new McpError(problem.code, problem.message, {
+          ...problem.details,
+          hint: 'nothing was changed; mend the file first',
+        })
 }

@@ -14,7 +14,7 @@ import { styleFor, type Context, type Define } from './command.ts'
 import { withHouse } from './house.ts'
 import { refuseBroken } from './import.ts'
 import { printable } from './io.ts'
-import { clientNamed, machineOf, requireTerminal, type Machine } from './machine.ts'
+import { clientNamed, machineOf, requireTerminal, writeJson, type Machine } from './machine.ts'
 import { questioner } from './question.ts'
 import { exitCodes } from './report.ts'
 
@@ -35,7 +35,10 @@ export const define: Define = (command, start) => {
     .option('--no-check', 'do not start the servers to see whether they work')
     .action(({ from, yes, dryRun, check }: { from?: string[]; yes?: boolean; dryRun?: boolean; check: boolean }) =>
       start(context => {
-        const named = (from ?? []).flatMap(words => words.split(',')).filter(Boolean).map(word => clientNamed(word).id)
+        const named = (from ?? [])
+          .flatMap(words => words.split(','))
+          .filter(Boolean)
+          .map(word => clientNamed(word).id)
         return init({ from: named, yes: yes === true, dryRun: dryRun === true, check }, context)
       }),
     )
@@ -45,7 +48,9 @@ export async function init({ from, yes, dryRun, check }: InitOptions, context: C
   const { io, globals } = context
   if (!yes && !dryRun) requireTerminal(io)
   const machine = machineOf(context)
-  const states = await Promise.all(clients.filter(({ id }) => from.length === 0 || from.includes(id)).map(client => survey(client, machine.on)))
+  const states = await Promise.all(
+    clients.filter(({ id }) => from.length === 0 || from.includes(id)).map(client => survey(client, machine.on)),
+  )
   if (from.length > 0) refuseBroken(states)
   const { own, foreign } = await candidates(states, machine)
   if (!globals.json) io.stdout.write(overview(states, context))
@@ -54,7 +59,11 @@ export async function init({ from, yes, dryRun, check }: InitOptions, context: C
 
   const servers = check && !dryRun && adopted.isDone ? await tryOut(adopted, machine, context) : undefined
   const isBroken = servers?.some(({ state }) => state !== 'healthy' && state !== 'disabled') === true
-  if (globals.json) io.stdout.write(`${JSON.stringify({ ...adoptedJson(adopted, machine.config), servers: servers ?? [], installed: states.filter(one => one.isInstalled).map(({ client }) => client.id) })}\n`)
+  if (globals.json)
+    writeJson(
+      { ...adoptedJson(adopted, machine.config), servers: servers ?? [], installed: here(states).map(({ id }) => id) },
+      context,
+    )
   else {
     if (servers) io.stdout.write(verdicts(servers, context))
     if (!globals.quiet) io.stderr.write(nextSteps(states, adopted, yes ? foreign : [], dryRun, machine))
@@ -69,21 +78,35 @@ async function candidates(states: readonly ClientState[], { journal }: Machine):
   return { own: found.filter(one => !isForeign(one)), foreign: found.filter(isForeign) }
 }
 
+const here = (states: readonly ClientState[]): Client[] =>
+  states.filter(({ isInstalled }) => isInstalled).map(({ client }) => client)
+
 function overview(states: readonly ClientState[], context: Context): string {
   const { yellow } = styleFor(context, context.io.stdout)
-  const here = states.filter(({ isInstalled }) => isInstalled).map(({ client }) => client.title)
-  const broken = states.flatMap(({ places }) => places.filter(({ problem }) => problem).map(({ problem }) => `${yellow('left alone')}: ${(problem as McpError).message}\n`))
-  return `${here.length === 0 ? 'no clients were found' : `found: ${here.join(', ')}`}\n${broken.join('')}\n`
+  const titles = here(states).map(({ title }) => title)
+  const broken = states.flatMap(({ places }) =>
+    places.filter(({ problem }) => problem).map(({ problem }) => `${yellow('left alone')}: ${(problem as McpError).message}\n`),
+  )
+  return `${titles.length === 0 ? 'no clients were found' : `found: ${titles.join(', ')}`}\n${broken.join('')}\n`
 }
 
 async function choose(found: readonly Found[], own: number, { io }: Context): Promise<readonly Found[]> {
   if (found.length === 0) return []
-  const lines = found.map(({ name, client, place }, index) => `  ${String(index + 1).padStart(2)}  ${printable(name, io.stdout)}  (${client.id}, ${place.scope}${index < own ? '' : ': of this folder'})`)
+  const lines = found.map(({ name, client, place }, index) => {
+    const origin = `${client.id}, ${place.scope}${index < own ? '' : ': of this folder'}`
+    return `  ${String(index + 1).padStart(2)}  ${printable(name, io.stdout)}  (${origin})`
+  })
   io.stdout.write(`${lines.join('\n')}\n`)
   const person = questioner(io)
   try {
     for (;;) {
-      const answer = (await person.line(`Which servers? Numbers such as 1,3-5, "none", or Enter for ${own === found.length ? 'all' : `1-${own}`}: `))?.trim().toLowerCase()
+      const answer = (
+        await person.line(
+          `Which servers? Numbers such as 1,3-5, "none", or Enter for ${own === found.length ? 'all' : `1-${own}`}: `,
+        )
+      )
+        ?.trim()
+        .toLowerCase()
       if (answer === undefined) throw new McpError('CANCELLED', 'nothing was changed')
       if (answer === '') return found.slice(0, own)
       if (answer === 'all') return found
@@ -128,22 +151,34 @@ function verdicts(servers: readonly BackendStatus[], context: Context): string {
   const { stdout } = context.io
   const { green, red, dim } = styleFor(context, stdout)
   const lines = servers.map(({ alias, state, tools, lastFailure }) =>
-    state === 'healthy' ? `${green('works')}  ${alias}: ${tools} tools`
-      : state === 'disabled' ? `${dim('off')}    ${alias}`
-      : `${red('fails')}  ${alias}: ${printable(context.redactor.scrub(lastFailure?.message ?? state), stdout)}`,
+    state === 'healthy'
+      ? `${green('works')}  ${alias}: ${tools} tools`
+      : state === 'disabled'
+        ? `${dim('off')}    ${alias}`
+        : `${red('fails')}  ${alias}: ${printable(context.redactor.scrub(lastFailure?.message ?? state), stdout)}`,
   )
   return `\n${lines.join('\n')}\n`
 }
 
-function nextSteps(states: readonly ClientState[], { isDone, additions, edit }: Adopted, left: readonly Found[], dryRun: boolean, { config }: Machine): string {
+function nextSteps(
+  states: readonly ClientState[],
+  { isDone, additions, edit }: Adopted,
+  left: readonly Found[],
+  dryRun: boolean,
+  { config }: Machine,
+): string {
   const lines: string[] = []
   if (dryRun) lines.push('nothing was changed')
   else if (isDone) lines.push(`\nwrote ${additions.length} servers to ${config}`)
   else if (!edit) lines.push(`nothing to add to ${config}`)
   const origins = [...new Set(left.map(({ client, place }) => `${client.id} --scope ${place.scope}`))]
   for (const origin of origins) lines.push(`not taken, because it came with this folder: mcp-proxy import ${origin}`)
-  const here = states.filter(({ isInstalled }) => isInstalled).map(({ client }: { client: Client }) => client.id)
-  if (here.length > 0 && !dryRun) lines.push('next, for each client that shall use it (--replace takes out what it has twice then):', ...here.map(id => `  mcp-proxy install ${id} --replace`))
+  const ids = here(states).map(({ id }) => id)
+  if (ids.length > 0 && !dryRun)
+    lines.push(
+      'next, for each client that shall use it (--replace takes its own entries of these servers out):',
+      ...ids.map(id => `  mcp-proxy install ${id} --replace`),
+    )
   if (isDone) lines.push('to take this back: mcp-proxy undo')
   return `${lines.join('\n')}\n`
 }

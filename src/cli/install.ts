@@ -13,7 +13,7 @@ import { survey } from '../clients/survey.ts'
 import type { Raw } from '../config/spellings.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
-import { clientNamed, consent, hideSecrets, launchFor, machineOf, scopeNamed, type Machine } from './machine.ts'
+import { clientNamed, consent, hideSecrets, launchFor, machineOf, scopeNamed, writeJson, type Machine } from './machine.ts'
 import { exitCodes } from './report.ts'
 
 export interface InstallOptions {
@@ -30,7 +30,12 @@ export const define: Define = (command, start) => {
   command
     .argument('<client>', 'such as cursor; "mcp-proxy clients" shows all')
     .option('--http <url>', 'let it reach a running "mcp-proxy serve --http" at this address')
-    .option('--header <header>', 'header for --http, as "Name: value", in the client’s own notation; may be repeated', headerOf, {})
+    .option(
+      '--header <header>',
+      'header for --http, as "Name: value", in the client’s own notation; may be repeated',
+      headerOf,
+      {},
+    )
     .option('--scope <scope>', 'user, project, local or workspace', scopeNamed, 'user')
     .option('--name <name>', 'name of our entry', defaultName)
     .option('--replace', 'also take out the servers that are in our config now')
@@ -38,15 +43,19 @@ export const define: Define = (command, start) => {
     .option('--dry-run', 'only show what would change')
     .action((name: string, given: Record<string, unknown>) =>
       start(context =>
-        install(clientNamed(name), {
-          http: given['http'] as string | undefined,
-          headers: given['header'] as Record<string, string>,
-          scope: given['scope'] as Scope,
-          name: given['name'] as string,
-          replace: given['replace'] === true,
-          yes: given['yes'] === true,
-          dryRun: given['dryRun'] === true,
-        }, context),
+        install(
+          clientNamed(name),
+          {
+            http: given['http'] as string | undefined,
+            headers: given['header'] as Record<string, string>,
+            scope: given['scope'] as Scope,
+            name: given['name'] as string,
+            replace: given['replace'] === true,
+            yes: given['yes'] === true,
+            dryRun: given['dryRun'] === true,
+          },
+          context,
+        ),
       ),
     )
 }
@@ -72,8 +81,9 @@ export async function install(client: Client, options: InstallOptions, context: 
   }
   const state = options.dryRun ? 'planned' : isChanged ? 'installed' : 'unchanged'
   if (globals.json) {
-    const { id } = client
-    io.stdout.write(`${JSON.stringify({ client: id, scope: place.scope, file: place.file, name: options.name, state, replaced: replaces && isChanged, removed, diff })}\n`)
+    const { scope, file } = place
+    const { name } = options
+    writeJson({ client: client.id, scope, file, name, state, replaced: replaces && isChanged, removed, diff }, context)
   } else if (!globals.quiet) say(client, installation, state, context, machine)
   return exitCodes.done
 }
@@ -82,7 +92,12 @@ async function plan(client: Client, options: InstallOptions, machine: Machine, c
   const target = { client, scope: options.scope, on: machine.on, noted: machine.journal.changesOf(client.id) }
   const place = placeOf(target)
   const known = options.replace ? await inOurConfig(client, place.file, machine, context) : new Set<string>()
-  return planInstall(target, { name: options.name, entry: entryOf(client, options, machine, context), url: options.http, take: name => known.has(name) })
+  return planInstall(target, {
+    name: options.name,
+    entry: entryOf(client, options, machine, context),
+    url: options.http,
+    take: name => known.has(name),
+  })
 }
 
 function entryOf(client: Client, { http, headers, name }: InstallOptions, machine: Machine, context: Context): Raw {
@@ -90,22 +105,37 @@ function entryOf(client: Client, { http, headers, name }: InstallOptions, machin
     if (Object.keys(headers).length > 0) throw new McpError('USAGE', '--header belongs to --http')
     return client.stdio(launchFor(client.id, machine, context), name)
   }
-  if (!/^https?:\/\/[^\s/]/i.test(http) || !URL.canParse(http)) throw new McpError('USAGE', `--http ${http}: an http:// or https:// address is needed`)
+  if (!/^https?:\/\/[^\s/]/i.test(http) || !URL.canParse(http))
+    throw new McpError('USAGE', `--http ${http}: an http:// or https:// address is needed`)
   if (!client.http)
-    throw new McpError('USAGE', `${client.title} reaches no remote server through its file`, { hint: 'leave --http out: it starts us itself' })
+    throw new McpError('USAGE', `${client.title} reaches no remote server through its file`, {
+      hint: 'leave --http out: it starts us itself',
+    })
   context.redactor.add(Object.values(headers))
   return client.http(http, headers, name)
 }
 
 /** Names of servers of this file that our config has too. */
-async function inOurConfig(client: Client, file: string, { on, config, store, journal }: Machine, { io }: Context): Promise<Set<string>> {
-  const found = serversOf([await survey(client, on)], undefined, journal.changesOf(client.id)).filter(({ place }) => place.file === file)
+async function inOurConfig(
+  client: Client,
+  file: string,
+  { on, config, store, journal }: Machine,
+  { io }: Context,
+): Promise<Set<string>> {
+  const found = serversOf([await survey(client, on)], undefined, journal.changesOf(client.id)).filter(
+    ({ place }) => place.file === file,
+  )
   const { duplicates } = await planImport(found, on, { file: config, env: io.env, store })
   return new Set(duplicates.map(({ from }) => from.name))
 }
 
 /** The diff for people, without the secrets of the lines around. */
-export async function diffOf(before: Buffer | undefined, after: Buffer | undefined, place: { file: string; format: 'json' | 'toml' | 'yaml' }, context: Context): Promise<string> {
+export async function diffOf(
+  before: Buffer | undefined,
+  after: Buffer | undefined,
+  place: { file: string; format: 'json' | 'toml' | 'yaml' },
+  context: Context,
+): Promise<string> {
   for (const bytes of [before, after])
     // What is being thrown away may be broken; then only the shapes of secrets are known.
     hideSecrets(await readDocument(bytes, place.format, place.file).catch(() => undefined), context)
@@ -115,9 +145,11 @@ export async function diffOf(before: Buffer | undefined, after: Buffer | undefin
 function say(client: Client, { edit, place, removed }: Installation, state: string, context: Context, machine: Machine): void {
   const { stderr, script, env } = context.io
   const lines = [
-    state === 'unchanged' ? `${client.title} has our entry already, in ${place.file}`
-      : state === 'planned' ? 'nothing was changed'
-      : `installed in ${client.title}: ${place.file}`,
+    state === 'unchanged'
+      ? `${client.title} has our entry already, in ${place.file}`
+      : state === 'planned'
+        ? 'nothing was changed'
+        : `installed in ${client.title}: ${place.file}`,
   ]
   if (state === 'installed') {
     if (removed.length > 0) lines.push(`taken out, because they are reached through us now: ${removed.join(', ')}`)
@@ -125,6 +157,9 @@ function say(client: Client, { edit, place, removed }: Installation, state: stri
   }
   if (!machine.on.exists(machine.config)) lines.push(`note: there is no ${machine.config} yet; "mcp-proxy init" makes it`)
   if (edit.url === undefined && installedBy({ script, env }) === 'npx')
-    lines.push('note: this runs from npm’s cache, which may be emptied; for an entry that lasts: npm install -g mcp-proxy-server, then install again')
+    lines.push(
+      'note: this runs from npm’s cache, which may be emptied',
+      '  for an entry that lasts: npm install -g mcp-proxy-server, then mcp-proxy install again',
+    )
   stderr.write(`${lines.join('\n')}\n`)
 }

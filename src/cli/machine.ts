@@ -1,4 +1,4 @@
-/** What the commands about clients stand on: this machine as clients see it, the journal, the store, and our own config's place. */
+/** What the commands about clients stand on: this machine as clients see it, the journal, the store, our own config's place. */
 import { scopes, type Client, type ClientId, type Scope, type Surroundings } from '../clients/client.ts'
 import { surroundingsOf } from '../clients/folders.ts'
 import { newConfigFile } from '../clients/import.ts'
@@ -51,6 +51,10 @@ function usualConfig(io: Context['io'], folder: string): string {
 export const launchFor = (client: ClientId, { on, config, isNamed }: Machine, { io }: Context) =>
   launchOf(client, { on, node: process.execPath, script: io.script, config: isNamed ? config : undefined })
 
+/** The one line that a script reads. */
+export const writeJson = (value: object, { io, redactor }: Context): void =>
+  void io.stdout.write(`${redactor.scrub(JSON.stringify(value))}\n`)
+
 /** Throws USAGE with what was probably meant. */
 export function clientNamed(text: string): Client {
   const known = clients.map(({ id }) => id)
@@ -85,7 +89,9 @@ export async function consent(question: string, yes: boolean, { io }: Context): 
 
 export function requireTerminal(io: Context['io']): void {
   if (io.stdin.isTTY !== true)
-    throw new McpError('USAGE', 'there is no terminal to ask on', { hint: 'add --yes to go ahead, or --dry-run to see what would change' })
+    throw new McpError('USAGE', 'there is no terminal to ask on', {
+      hint: 'add --yes to go ahead, or --dry-run to see what would change',
+    })
 }
 
 /** Teaches the redactor what a client's file has written out: a diff shows lines beside the changed ones. */

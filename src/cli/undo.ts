@@ -6,7 +6,7 @@ import { planUndo, takeBack, type Undo, type UndoPlan } from '../clients/operati
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
 import { diffOf } from './install.ts'
-import { clientNamed, consent, machineOf } from './machine.ts'
+import { clientNamed, consent, machineOf, writeJson } from './machine.ts'
 import { exitCodes } from './report.ts'
 
 export interface UndoOptions {
@@ -24,12 +24,16 @@ export const define: Define = (command, start) => {
     .option('--force', 'restore a file even if somebody else has changed it since')
     .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'only show what would change')
-    .action((name: string | undefined, { all, force, yes, dryRun }: { all?: boolean; force?: boolean; yes?: boolean; dryRun?: boolean }) =>
-      start(context => {
-        if (name !== undefined && all === true) throw new McpError('USAGE', 'name a client, or say --all, not both')
-        const client = name === undefined ? undefined : clientNamed(name)
-        return undo({ client, all: all === true, force: force === true, yes: yes === true, dryRun: dryRun === true }, context)
-      }),
+    .action(
+      (
+        name: string | undefined,
+        { all, force, yes, dryRun }: { all?: boolean; force?: boolean; yes?: boolean; dryRun?: boolean },
+      ) =>
+        start(context => {
+          if (name !== undefined && all === true) throw new McpError('USAGE', 'name a client, or say --all, not both')
+          const client = name === undefined ? undefined : clientNamed(name)
+          return undo({ client, all: all === true, force: force === true, yes: yes === true, dryRun: dryRun === true }, context)
+        }),
     )
 }
 
@@ -45,20 +49,21 @@ export async function undo({ client, all, force, yes, dryRun }: UndoOptions, con
   for (const file of plan.files) if (!globals.json) io.stdout.write(await show(file, context))
   if (!dryRun) {
     // It only puts back what was, so without a terminal it needs no leave; what others wrote needs --force.
-    if (io.stdin.isTTY === true && !globals.json && plan.files.some(({ obstacle }) => obstacle === undefined || force)) await consent('Take this back?', yes, context)
+    if (io.stdin.isTTY === true && !globals.json && plan.files.some(({ obstacle }) => obstacle === undefined || force))
+      await consent('Take this back?', yes, context)
     await takeBack(plan, { journal, store, force })
   }
   say(plan, dryRun, context)
   return exitCodes.done
 }
 
-function nothing(client: Client | undefined, noted: readonly Operation[], { io, globals }: Context): number {
+function nothing(client: Client | undefined, noted: readonly Operation[], context: Context): number {
+  const { io, globals } = context
   const last = noted.at(-1)
-  if (globals.json) io.stdout.write(`${JSON.stringify({ restored: [], removed: [], credentials: [] })}\n`)
-  else if (!globals.quiet)
-    io.stderr.write(
-      `there is nothing to take back${client ? ` in ${client.title}` : ''}${last && client ? `; the last thing done was "${last.command}", which "mcp-proxy undo" takes back` : ''}\n`,
-    )
+  const where = client ? ` in ${client.title}` : ''
+  const other = last && client ? `; the last thing done was "${last.command}", which "mcp-proxy undo" takes back` : ''
+  if (globals.json) writeJson({ restored: [], removed: [], credentials: [], dryRun: false }, context)
+  else if (!globals.quiet) io.stderr.write(`there is nothing to take back${where}${other}\n`)
   return exitCodes.done
 }
 
@@ -69,10 +74,11 @@ async function show({ file, snapshot, before, obstacle }: Undo, context: Context
   return note + (await diffOf(snapshot.bytes, before, { file, format }, context))
 }
 
-function say({ files, credentials }: UndoPlan, dryRun: boolean, { io, globals }: Context): void {
+function say({ files, credentials }: UndoPlan, dryRun: boolean, context: Context): void {
+  const { io, globals } = context
   const restored = files.filter(({ before }) => before !== undefined).map(({ file }) => file)
   const removed = files.filter(({ before }) => before === undefined).map(({ file }) => file)
-  if (globals.json) return void io.stdout.write(`${JSON.stringify({ restored, removed, credentials, dryRun })}\n`)
+  if (globals.json) return writeJson({ restored, removed, credentials, dryRun }, context)
   if (globals.quiet) return
   if (dryRun) return void io.stderr.write('nothing was changed\n')
   for (const file of restored) io.stderr.write(`as it was: ${file}\n`)

@@ -5,7 +5,7 @@ import { scopesOf } from '../clients/list.ts'
 import { perform } from '../clients/operation.ts'
 import type { Context, Define } from './command.ts'
 import { diffOf } from './install.ts'
-import { clientNamed, consent, machineOf, scopeNamed } from './machine.ts'
+import { clientNamed, consent, machineOf, scopeNamed, writeJson } from './machine.ts'
 import { exitCodes } from './report.ts'
 
 export interface UninstallOptions {
@@ -23,12 +23,25 @@ export const define: Define = (command, start) => {
     .option('--name <name>', 'name of our entry (default: every entry that starts us)')
     .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'only show what would change')
-    .action((name: string, { scope, name: entry, yes, dryRun }: { scope?: Scope; name?: string; yes?: boolean; dryRun?: boolean }) =>
-      start(context => uninstall(clientNamed(name), { scope, name: entry, yes: yes === true, dryRun: dryRun === true }, context)),
+    .action(
+      (name: string, { scope, name: entry, yes, dryRun }: { scope?: Scope; name?: string; yes?: boolean; dryRun?: boolean }) =>
+        start(context =>
+          uninstall(clientNamed(name), { scope, name: entry, yes: yes === true, dryRun: dryRun === true }, context),
+        ),
     )
 }
 
-export async function uninstall(client: Client, { scope, name, yes, dryRun }: UninstallOptions, context: Context): Promise<number> {
+const closings = {
+  planned: () => 'nothing was changed',
+  unchanged: () => 'nothing was changed',
+  uninstalled: ({ title, afterwards }: Client) => `taken out of ${title}; next: ${afterwards}`,
+}
+
+export async function uninstall(
+  client: Client,
+  { scope, name, yes, dryRun }: UninstallOptions,
+  context: Context,
+): Promise<number> {
   const { io, globals } = context
   const { on, journal, store } = machineOf(context)
   const noted = journal.changesOf(client.id)
@@ -47,8 +60,9 @@ export async function uninstall(client: Client, { scope, name, yes, dryRun }: Un
     }
     removed.push({ scope: place.scope, file: place.file, names })
   }
-  if (globals.json) io.stdout.write(`${JSON.stringify({ client: client.id, state: dryRun ? 'planned' : removed.length > 0 ? 'uninstalled' : 'unchanged', removed })}\n`)
+  const state = dryRun ? 'planned' : removed.length > 0 ? 'uninstalled' : 'unchanged'
+  if (globals.json) writeJson({ client: client.id, state, removed }, context)
   else if (!globals.quiet)
-    io.stderr.write(removed.length === 0 ? `${client.title} has no entry of ours\n` : dryRun ? 'nothing was changed\n' : `taken out of ${client.title}; next: ${client.afterwards}\n`)
+    io.stderr.write(`${removed.length === 0 ? `${client.title} has no entry of ours` : closings[state](client)}\n`)
   return exitCodes.done
 }

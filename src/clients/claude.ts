@@ -14,7 +14,9 @@ export const claudeDesktop: Client = {
   id: 'claude-desktop',
   title: 'Claude Desktop',
   traces: on => [desktopFolder(on)],
-  places: on => [{ scope: 'user', file: join(on, desktopFolder(on), 'claude_desktop_config.json'), format: 'json', at: container }],
+  places: on => [
+    { scope: 'user', file: join(on, desktopFolder(on), 'claude_desktop_config.json'), format: 'json', at: container },
+  ],
   notation: literal,
   stdio: plainStdio,
   // It skips remote entries as invalid; those go through its Connectors.
@@ -28,7 +30,11 @@ const codeFile = (on: Surroundings): string => {
 }
 
 const localPlace = (file: string, project: string): Place => ({
-  scope: 'local', file, format: 'json', at: ['projects', project, 'mcpServers'], folder: project,
+  scope: 'local',
+  file,
+  format: 'json',
+  at: ['projects', project, 'mcpServers'],
+  folder: project,
 })
 
 export const claudeCode: Client = {
@@ -39,7 +45,10 @@ export const claudeCode: Client = {
     const file = codeFile(on)
     return [
       {
-        scope: 'user', file, format: 'json', at: container,
+        scope: 'user',
+        file,
+        format: 'json',
+        at: container,
         others: document => {
           const projects = isRaw(document) && isRaw(document['projects']) ? document['projects'] : {}
           return Object.entries(projects)

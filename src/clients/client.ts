@@ -6,8 +6,19 @@ import type { Path } from '../config/problems.ts'
 import type { Raw } from '../config/spellings.ts'
 
 export const clientIds = [
-  'claude-desktop', 'claude-code', 'cursor', 'vscode', 'vscode-insiders', 'windsurf', 'zed',
-  'codex', 'gemini', 'lmstudio', 'cline', 'goose', 'opencode',
+  'claude-desktop',
+  'claude-code',
+  'cursor',
+  'vscode',
+  'vscode-insiders',
+  'windsurf',
+  'zed',
+  'codex',
+  'gemini',
+  'lmstudio',
+  'cline',
+  'goose',
+  'opencode',
 ] as const
 
 export type ClientId = (typeof clientIds)[number]

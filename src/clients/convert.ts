@@ -44,7 +44,12 @@ export function convert(found: Found, surroundings: Surroundings): Converted | R
   if (!tidy) return undefined
   const context: NotationContext = { surroundings, folder: place.folder }
   const lifting: Lifting = { secrets: [], inputs: new Set(), troubles: [] }
-  const texts = walk(tidy, [], text => text, (text, path) => lift(text, path, tidy, client, context, lifting)) as Raw
+  const texts = walk(
+    tidy,
+    [],
+    text => text,
+    (text, path) => lift(text, path, tidy, client, context, lifting),
+  ) as Raw
   const [trouble] = lifting.troubles
   if (trouble !== undefined) return { ...found, reason: trouble }
 
@@ -62,7 +67,13 @@ export function convert(found: Found, surroundings: Surroundings): Converted | R
     ...(dropped.length > 0 ? [`${dropped.join(', ')} mean${dropped.length === 1 ? 's' : ''} nothing to us and is left out`] : []),
     ...(isRaw(tidy['oauth']) || isRaw(tidy['auth']) ? ['its sign-in is not taken over'] : []),
   ]
-  return { ...found, server: placed(simple(server), place, surroundings), secrets: lifting.secrets, inputs: [...lifting.inputs], notes }
+  return {
+    ...found,
+    server: placed(simple(server), place, surroundings),
+    secrets: lifting.secrets,
+    inputs: [...lifting.inputs],
+    notes,
+  }
 }
 
 interface Lifting {
@@ -80,7 +91,23 @@ function walk(node: unknown, path: Path, key: (text: string) => string, text: (v
 }
 
 /** Where clients keep what a server is started or called with; elsewhere are names and lists of tools. */
-const spoken = new Set(['command', 'cmd', 'args', 'env', 'environment', 'envs', 'headers', 'http_headers', 'url', 'serverUrl', 'httpUrl', 'uri', 'baseUrl', 'cwd', 'envFile'])
+const spoken = new Set([
+  'command',
+  'cmd',
+  'args',
+  'env',
+  'environment',
+  'envs',
+  'headers',
+  'http_headers',
+  'url',
+  'serverUrl',
+  'httpUrl',
+  'uri',
+  'baseUrl',
+  'cwd',
+  'envFile',
+])
 
 function lift(text: string, path: Path, entry: Raw, client: Client, context: NotationContext, lifting: Lifting): string {
   if (!spoken.has(String(path[0]))) return text
@@ -115,7 +142,8 @@ function secretIn(text: string, path: Path, entry: Raw): SecretPart | undefined 
     const [, scheme, value] = /^((?:Bearer|Basic|Token|ApiKey) +)(\S.*)$/is.exec(text) ?? []
     return scheme === undefined ? all(text, key) : { before: scheme, value: value as string, after: '', word: key }
   }
-  if (group === 'args' || (group === 'command' && typeof key === 'number')) return secretArgument(text, key as number, entry[group])
+  if (group === 'args' || (group === 'command' && typeof key === 'number'))
+    return secretArgument(text, key as number, entry[group])
   if (!isMap && /^(url|serverUrl|httpUrl|uri|baseUrl)$/.test(group)) return secretInUrl(text)
   return isTokenShaped(text) ? all(text, group) : undefined
 }
@@ -127,9 +155,14 @@ function secretArgument(text: string, index: number, args: unknown): SecretPart 
   const [, header, rest] = /^([\w-]+: *(?:(?:Bearer|Basic|Token) +)?)(\S.*)$/is.exec(text) ?? []
   if (header !== undefined && rest !== undefined && looksSecret(header.split(':')[0] as string) && !isPlainValue(rest))
     return { before: header, value: rest, after: '', word: header.split(':')[0] as string }
-  if (isTokenShaped(text)) return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? (secretInUrl(text) ?? all(text, 'address')) : all(text, 'token')
+  if (isTokenShaped(text))
+    return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? (secretInUrl(text) ?? all(text, 'address')) : all(text, 'token')
   const before: unknown = Array.isArray(args) ? args[index - 1] : undefined
-  return typeof before === 'string' && /^--?[\w-]+$/.test(before) && looksSecret(before) && !text.startsWith('-') && !isPlainValue(text)
+  return typeof before === 'string' &&
+    /^--?[\w-]+$/.test(before) &&
+    looksSecret(before) &&
+    !text.startsWith('-') &&
+    !isPlainValue(text)
     ? all(text, before.replace(/^-+/, ''))
     : undefined
 }
@@ -151,7 +184,11 @@ function secretInUrl(text: string): SecretPart | undefined {
 function simple(server: Raw): Raw {
   const { type, enabled, ...rest } = server
   const kept = Object.entries(rest).filter(
-    ([, value]) => value !== null && value !== '' && !(Array.isArray(value) && value.length === 0) && !(isRaw(value) && Object.keys(value).length === 0),
+    ([, value]) =>
+      value !== null &&
+      value !== '' &&
+      !(Array.isArray(value) && value.length === 0) &&
+      !(isRaw(value) && Object.keys(value).length === 0),
   )
   return {
     ...Object.fromEntries(kept),
@@ -165,7 +202,9 @@ function placed(server: Raw, { folder }: Place, { platform, home }: Surroundings
   const { join, isAbsolute } = platform === 'win32' ? win32 : posix
   const base = folder ?? home
   const absolute = (path: unknown): unknown =>
-    typeof path !== 'string' || path === '' || isAbsolute(path) || path.startsWith('~') || path.startsWith('${') ? path : join(base, path)
+    typeof path !== 'string' || path === '' || isAbsolute(path) || path.startsWith('~') || path.startsWith('${')
+      ? path
+      : join(base, path)
   const { command, cwd, envFile } = server
   const isPath = typeof command === 'string' && /[/\\]/.test(command)
   return {

@@ -48,16 +48,20 @@ function middle(a: readonly string[], b: readonly string[]): Line[] {
   const common = new Uint32Array((a.length + 1) * width)
   for (let i = a.length - 1; i >= 0; i--)
     for (let j = b.length - 1; j >= 0; j--)
-      common[i * width + j] = a[i] === b[j]
-        ? (common[(i + 1) * width + j + 1] as number) + 1
-        : Math.max(common[(i + 1) * width + j] as number, common[i * width + j + 1] as number)
+      common[i * width + j] =
+        a[i] === b[j]
+          ? (common[(i + 1) * width + j + 1] as number) + 1
+          : Math.max(common[(i + 1) * width + j] as number, common[i * width + j + 1] as number)
   const lines: Line[] = []
   let [i, j] = [0, 0]
   while (i < a.length || j < b.length) {
     if (i < a.length && j < b.length && a[i] === b[j]) {
       lines.push({ kind: ' ', text: a[i++] as string })
       j++
-    } else if (j >= b.length || (i < a.length && (common[(i + 1) * width + j] as number) >= (common[i * width + j + 1] as number)))
+    } else if (
+      j >= b.length ||
+      (i < a.length && (common[(i + 1) * width + j] as number) >= (common[i * width + j + 1] as number))
+    )
       lines.push(removed(a[i++] as string))
     else lines.push(added(b[j++] as string))
   }
@@ -75,7 +79,8 @@ function hunks(lines: readonly Line[]): string[] {
       continue
     }
     let end = at
-    for (let quiet = 0; end < lines.length && quiet <= context * 2; end++) quiet = (lines[end] as Line).kind === ' ' ? quiet + 1 : 0
+    for (let quiet = 0; end < lines.length && quiet <= context * 2; end++)
+      quiet = (lines[end] as Line).kind === ' ' ? quiet + 1 : 0
     let hunk = lines.slice(at, end)
     let trailing = 0
     while (trailing < hunk.length && (hunk[hunk.length - 1 - trailing] as Line).kind === ' ') trailing++

@@ -40,8 +40,14 @@ async function realPath(path: string): Promise<string> {
   } catch (error) {
     if (!isMissing(error)) throw error
     // A link to nowhere is not "no file": writing would create its target.
-    const dangling = await lstat(path).then(found => found.isSymbolicLink(), () => false)
-    if (dangling) throw new McpError('CLIENT_CONFIG_UNSAFE', `${path} is a link to a file that is not there`, { hint: 'remove the link or make its target' })
+    const dangling = await lstat(path).then(
+      found => found.isSymbolicLink(),
+      () => false,
+    )
+    if (dangling)
+      throw new McpError('CLIENT_CONFIG_UNSAFE', `${path} is a link to a file that is not there`, {
+        hint: 'remove the link or make its target',
+      })
     const folder = dirname(path)
     return folder === path ? path : join(await realPath(folder), basename(path))
   }
@@ -58,7 +64,9 @@ export async function look(file: string, root: string): Promise<Snapshot> {
   // What a variable put elsewhere belongs to its own folder.
   const allowed = await realPath(isBelow(file, root) ? root : dirname(file))
   if (!isBelow(real, allowed))
-    throw new McpError('CLIENT_CONFIG_UNSAFE', `${file} leads to ${real}, outside of ${allowed}`, { hint: 'links are followed only inside that folder; put the file itself there' })
+    throw new McpError('CLIENT_CONFIG_UNSAFE', `${file} leads to ${real}, outside of ${allowed}`, {
+      hint: 'links are followed only inside that folder; put the file itself there',
+    })
   try {
     const found = await stat(real)
     if (!found.isFile()) throw new McpError('CLIENT_CONFIG_INVALID', `${file} is no regular file`)
@@ -75,7 +83,10 @@ const unreadable = (file: string, error: unknown): McpError =>
   new McpError('CLIENT_CONFIG_INVALID', `${file} cannot be read (${codeOf(error) ?? 'unknown error'})`, { cause: error })
 
 const unwritable = (file: string, error: unknown): McpError =>
-  new McpError('CLIENT_CONFIG_UNSAFE', `${file} cannot be written (${codeOf(error) ?? 'unknown error'})`, { cause: error, hint: 'nothing was changed' })
+  new McpError('CLIENT_CONFIG_UNSAFE', `${file} cannot be written (${codeOf(error) ?? 'unknown error'})`, {
+    cause: error,
+    hint: 'nothing was changed',
+  })
 
 /** Copies the bytes beside the file, readable by the owner alone, under a name nobody has. Returns its path. */
 export async function backUp({ file, real, bytes }: Snapshot): Promise<string> {
@@ -94,14 +105,22 @@ export async function backUp({ file, real, bytes }: Snapshot): Promise<string> {
 export async function makeFolder(path: string): Promise<string[]> {
   const folder = dirname(path)
   const missing: string[] = []
-  for (let at = folder; !(await stat(at).then(() => true, () => false)); at = dirname(at)) missing.unshift(at)
+  for (
+    let at = folder;
+    !(await stat(at).then(
+      () => true,
+      () => false,
+    ));
+    at = dirname(at)
+  )
+    missing.unshift(at)
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch(error => {
     throw unwritable(path, error)
   })
   return missing
 }
 
-/** Puts bytes in the file's place in one step, with its mode and owner; undefined removes it. `fresh` is the mode of a new file. */
+/** Puts bytes in the file's place in one step, with its mode and owner; undefined removes it. `fresh`: mode of a new file. */
 export async function replace(snapshot: Snapshot, bytes: Buffer | undefined, fresh = 0o600): Promise<void> {
   const { file, real, mode } = snapshot
   const temporary = join(dirname(real), `.${basename(real)}.${randomBytes(6).toString('hex')}.tmp`)
@@ -118,7 +137,9 @@ export async function replace(snapshot: Snapshot, bytes: Buffer | undefined, fre
 async function refuseChanged({ file, real, bytes }: Snapshot): Promise<void> {
   const now = await readFile(real).catch(error => (isMissing(error) ? undefined : Promise.reject(error as Error)))
   if (digest(now) !== digest(bytes))
-    throw new McpError('CLIENT_CONFIG_CHANGED', `${file} was changed by another program just now`, { hint: 'nothing was changed; try again' })
+    throw new McpError('CLIENT_CONFIG_CHANGED', `${file} was changed by another program just now`, {
+      hint: 'nothing was changed; try again',
+    })
 }
 
 /** `like` lends its owner: an administrator's command must not take the file away from its user. */

@@ -50,7 +50,12 @@ export async function readDocument(bytes: Buffer | undefined, format: Format, fi
 }
 
 /** The bytes with the changes. Throws CLIENT_CONFIG_INVALID when they cannot be made safely. */
-export async function changeDocument(bytes: Buffer | undefined, format: Format, file: string, changes: readonly Change[]): Promise<Buffer> {
+export async function changeDocument(
+  bytes: Buffer | undefined,
+  format: Format,
+  file: string,
+  changes: readonly Change[],
+): Promise<Buffer> {
   const how = await notated(format)
   const { text, value, marked } = await read(how, bytes, file)
   let changed = text
@@ -66,11 +71,17 @@ export async function changeDocument(bytes: Buffer | undefined, format: Format, 
     said = undefined
   }
   if (!isDeepStrictEqual(canonical(said), canonical(expected)))
-    throw new McpError('CLIENT_CONFIG_INVALID', `${file} is written in a way that cannot be changed safely`, { hint: 'nothing was changed; make this change by hand' })
+    throw new McpError('CLIENT_CONFIG_INVALID', `${file} is written in a way that cannot be changed safely`, {
+      hint: 'nothing was changed; make this change by hand',
+    })
   return Buffer.from((marked ? mark : '') + changed)
 }
 
-async function read(how: Notated, bytes: Buffer | undefined, file: string): Promise<{ text: string; value: Raw; marked: boolean }> {
+async function read(
+  how: Notated,
+  bytes: Buffer | undefined,
+  file: string,
+): Promise<{ text: string; value: Raw; marked: boolean }> {
   let text = ''
   try {
     text = decoded(bytes ?? Buffer.alloc(0))
@@ -88,7 +99,8 @@ async function read(how: Notated, bytes: Buffer | undefined, file: string): Prom
 
 function decoded(bytes: Buffer): string {
   const [first, second] = bytes
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) throw new TextFault('ENCODING', 'the file is UTF-16', 0)
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+    throw new TextFault('ENCODING', 'the file is UTF-16', 0)
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
@@ -137,4 +149,5 @@ function canonical(value: unknown): unknown {
 }
 
 /** The line ending most lines of the text have. */
-export const eolOf = (text: string): string => ((text.match(/\r\n/g)?.length ?? 0) * 2 > (text.match(/\n/g)?.length ?? 0) ? '\r\n' : '\n')
+export const eolOf = (text: string): string =>
+  (text.match(/\r\n/g)?.length ?? 0) * 2 > (text.match(/\n/g)?.length ?? 0) ? '\r\n' : '\n'

@@ -24,9 +24,7 @@ export const cursor: Client = {
 /** `Code` or `Code - Insiders`; a portable install keeps everything beside itself. */
 const codeUser = (on: Surroundings, product: string): string => {
   const portable = named(on, 'VSCODE_PORTABLE')
-  return portable === undefined
-    ? join(on, applicationSupport(on), product, 'User')
-    : join(on, portable, 'user-data', 'User')
+  return portable === undefined ? join(on, applicationSupport(on), product, 'User') : join(on, portable, 'user-data', 'User')
 }
 
 const vscodeRow = (id: 'vscode' | 'vscode-insiders', title: string, product: string): Client => ({
@@ -41,7 +39,10 @@ const vscodeRow = (id: 'vscode' | 'vscode-insiders', title: string, product: str
       // Where earlier versions kept them, and what Copilot's other programs share.
       { scope: 'user', file: join(on, user, 'settings.json'), format: 'json', at: ['mcp', 'servers'], readOnly: true },
       {
-        scope: 'user', format: 'json', at: mcpServers, readOnly: true,
+        scope: 'user',
+        format: 'json',
+        at: mcpServers,
+        readOnly: true,
         file: join(on, named(on, 'COPILOT_HOME') ?? inHome(on, '.copilot'), 'mcp-config.json'),
       },
     ]
@@ -71,9 +72,11 @@ export const windsurf: Client = {
 
 /** ~/.config on macOS too, unlike most applications there. */
 const zedFolder = (on: Surroundings): string =>
-  on.platform === 'win32' ? join(on, roaming(on), 'Zed')
-  : on.platform === 'darwin' ? inHome(on, '.config', 'zed')
-  : join(on, named(on, 'FLATPAK_XDG_CONFIG_HOME') ?? xdgConfig(on), 'zed')
+  on.platform === 'win32'
+    ? join(on, roaming(on), 'Zed')
+    : on.platform === 'darwin'
+      ? inHome(on, '.config', 'zed')
+      : join(on, named(on, 'FLATPAK_XDG_CONFIG_HOME') ?? xdgConfig(on), 'zed')
 
 export const zed: Client = {
   id: 'zed',
@@ -88,7 +91,9 @@ export const zed: Client = {
   http: plainHttp('url'),
   // Zed counts seconds; an extension's settings are no server of their own.
   tidy: ({ timeout, ...entry }) =>
-    'command' in entry || 'url' in entry ? { ...entry, ...(typeof timeout === 'number' ? { timeout: timeout * 1000 } : {}) } : undefined,
+    'command' in entry || 'url' in entry
+      ? { ...entry, ...(typeof timeout === 'number' ? { timeout: timeout * 1000 } : {}) }
+      : undefined,
   afterwards: 'Zed notices by itself',
 }
 

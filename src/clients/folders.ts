@@ -11,7 +11,8 @@ export function surroundingsOf({ env, cwd, platform }: Pick<Surroundings, 'env' 
 }
 
 /** Joins in the manner of the machine described, not of the one this runs on. */
-export const join = ({ platform }: Surroundings, ...parts: string[]): string => (platform === 'win32' ? win32 : posix).join(...parts)
+export const join = ({ platform }: Surroundings, ...parts: string[]): string =>
+  (platform === 'win32' ? win32 : posix).join(...parts)
 
 export const inHome = (on: Surroundings, ...parts: string[]): string => join(on, on.home, ...parts)
 

@@ -24,7 +24,9 @@ export function serversOf(states: readonly ClientState[], scope: Scope | undefin
     places
       .filter(({ place }) => inScope(place, scope))
       .flatMap(({ place, servers }) =>
-        [...servers].filter(([name, entry]) => !isOursIn(name, entry, place.file, noted)).map(([name, entry]) => ({ client, place, name, entry })),
+        [...servers]
+          .filter(([name, entry]) => !isOursIn(name, entry, place.file, noted))
+          .map(([name, entry]) => ({ client, place, name, entry })),
       ),
   )
 }
@@ -56,7 +58,11 @@ export async function planImport(found: readonly Found[], on: Surroundings, own:
   const merged = merge(converted, { ...present, credential: name => store.get(name)?.reveal(), credentialNames: store.names() })
   if (merged.additions.length === 0) return { ...merged, refused, edit: undefined }
   const changes = merged.additions.map(({ alias, server }) => ({ at: [...present.at, alias], value: server }))
-  return { ...merged, refused, edit: { snapshot, after: await changeDocument(snapshot.bytes, formatOf(own.file), own.file, changes) } }
+  return {
+    ...merged,
+    refused,
+    edit: { snapshot, after: await changeDocument(snapshot.bytes, formatOf(own.file), own.file, changes) },
+  }
 }
 
 const empty = { servers: new Map<string, Raw>(), separator: '__', at: ['mcpServers'] }
@@ -67,7 +73,10 @@ async function presentIn({ file, env, store }: OwnConfig): Promise<typeof empty>
   const errors = problems.filter(({ severity, code }) => severity === 'error' && code !== 'NO_SERVERS')
   if (!loaded) {
     if (errors.length === 0) return empty
-    throw new McpError('CONFIG_INVALID', `${file} has errors, so nothing is added to it`, { problems: errors, hint: 'mend it first; "mcp-proxy validate" shows everything' })
+    throw new McpError('CONFIG_INVALID', `${file} has errors, so nothing is added to it`, {
+      problems: errors,
+      hint: 'mend it first; "mcp-proxy validate" shows everything',
+    })
   }
   const servers = new Map([...loaded.trail.backends].map(([alias, { written }]) => [alias, written]))
   return { servers, separator: loaded.config.names.separator, at: empty.at }

@@ -45,7 +45,11 @@ async function open(target: Target): Promise<Opened> {
 
 /** Ours by its command line, or because the journal says so. */
 export const isOursIn = (name: string, entry: Raw, file: string, noted: readonly FileChange[]): boolean =>
-  isOurs(entry) || noted.some(change => change.file === file && change.name === name && change.url !== undefined && Object.values(entry).includes(change.url))
+  isOurs(entry) ||
+  noted.some(
+    change =>
+      change.file === file && change.name === name && change.url !== undefined && Object.values(entry).includes(change.url),
+  )
 
 export interface Installation {
   readonly edit: Edit
@@ -70,15 +74,32 @@ export async function planInstall(
   const { place, snapshot, at, servers } = await open(target)
   const old = servers.get(name)
   if (old && !isOursIn(name, old, place.file, noted))
-    throw new McpError('USAGE', `${client.title} has another server called ${name} in ${place.file}`, { hint: 'choose another name with --name' })
+    throw new McpError('USAGE', `${client.title} has another server called ${name} in ${place.file}`, {
+      hint: 'choose another name with --name',
+    })
   // Under an older name it would be there twice.
-  const stale = [...servers].filter(([other, found]) => other !== name && isOursIn(other, found, place.file, noted)).map(([other]) => other)
-  const removed = [...servers].filter(([other, found]) => other !== name && !stale.includes(other) && take(other, found)).map(([other]) => other)
+  const stale = [...servers]
+    .filter(([other, found]) => other !== name && isOursIn(other, found, place.file, noted))
+    .map(([other]) => other)
+  const removed = [...servers]
+    .filter(([other, found]) => other !== name && !stale.includes(other) && take(other, found))
+    .map(([other]) => other)
   const gone = [...stale, ...removed].map((other): Change => ({ at: [...at, other] }))
   const changes = isDeepStrictEqual(plain(old), plain(entry)) ? gone : [{ at: [...at, name], value: entry }, ...gone]
-  const after = changes.length === 0 && snapshot.bytes ? snapshot.bytes : await changeDocument(snapshot.bytes, place.format, place.file, changes)
+  const after =
+    changes.length === 0 && snapshot.bytes
+      ? snapshot.bytes
+      : await changeDocument(snapshot.bytes, place.format, place.file, changes)
   return {
-    edit: { snapshot, after, client: client.id, scope, name, url, fresh: place.scope === 'user' || place.scope === 'local' ? 0o600 : 0o644 },
+    edit: {
+      snapshot,
+      after,
+      client: client.id,
+      scope,
+      name,
+      url,
+      fresh: place.scope === 'user' || place.scope === 'local' ? 0o600 : 0o644,
+    },
     place,
     replaces: old !== undefined || stale.length > 0,
     removed,
@@ -86,7 +107,10 @@ export async function planInstall(
 }
 
 /** Plans its removal; undefined = there is no entry of ours. `name` limits it to one. */
-export async function planUninstall(target: Target, name: string | undefined): Promise<{ edit: Edit; place: Place; names: readonly string[] } | undefined> {
+export async function planUninstall(
+  target: Target,
+  name: string | undefined,
+): Promise<{ edit: Edit; place: Place; names: readonly string[] } | undefined> {
   const { client, scope, noted } = target
   const { place, snapshot, at, servers } = await open(target)
   const ours = [...servers].filter(([other, entry]) => isOursIn(other, entry, place.file, noted)).map(([other]) => other)
@@ -94,12 +118,20 @@ export async function planUninstall(target: Target, name: string | undefined): P
     throw new McpError('USAGE', `${name} in ${place.file} is not ours`, { hint: 'remove it in the client itself' })
   const names = ours.filter(other => name === undefined || other === name)
   if (names.length === 0 || snapshot.bytes === undefined) return undefined
-  const after = await changeDocument(snapshot.bytes, place.format, place.file, names.map(other => ({ at: [...at, other] })))
+  const after = await changeDocument(
+    snapshot.bytes,
+    place.format,
+    place.file,
+    names.map(other => ({ at: [...at, other] })),
+  )
   return { edit: { snapshot, after, client: client.id, scope }, place, names }
 }
 
 /** Parsers give objects of their own kinds, and numbers a type of their own. */
-const plain = (value: unknown): unknown => (value === undefined ? undefined : (JSON.parse(JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? Number(item) : item))) as unknown))
+const plain = (value: unknown): unknown =>
+  value === undefined
+    ? undefined
+    : (JSON.parse(JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? Number(item) : item))) as unknown)
 
 /** How an entry of ours differs from the one we would write; empty = not at all. Keys the user added are the user's. */
 export function driftOf(found: Raw, wanted: Raw): string[] {

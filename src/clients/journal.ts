@@ -87,10 +87,17 @@ export class Journal {
 }
 
 const isOperation = (value: unknown): value is Operation =>
-  isRaw(value) && typeof value['command'] === 'string' && Array.isArray(value['credentials']) && Array.isArray(value['changes']) &&
-  value['changes'].every(change => isRaw(change) && typeof change['real'] === 'string' && typeof change['file'] === 'string' && Array.isArray(change['made']))
+  isRaw(value) &&
+  typeof value['command'] === 'string' &&
+  Array.isArray(value['credentials']) &&
+  Array.isArray(value['changes']) &&
+  value['changes'].every(
+    change =>
+      isRaw(change) && typeof change['real'] === 'string' && typeof change['file'] === 'string' && Array.isArray(change['made']),
+  )
 
 const broken = (file: string, cause: unknown): McpError =>
   new McpError('CLIENT_CONFIG_INVALID', `${file} cannot be read, so nothing can be taken back by it`, {
-    hint: 'the backups lie beside the clients’ files, named *.mcp-proxy-backup', cause,
+    hint: 'the backups lie beside the clients’ files, named *.mcp-proxy-backup',
+    cause,
   })

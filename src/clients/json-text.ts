@@ -14,7 +14,8 @@ export const jsonText: Notated = {
   nullIsEmpty: false,
   read: text => (text.trim() === '' ? undefined : valueOf(treeOf(text))),
   change(text, { at, value }) {
-    if (text.trim() === '') return value === undefined ? text : text + printed(nested(at, value), '', { eol: eolOf(text), unit: '  ' }) + eolOf(text)
+    if (text.trim() === '')
+      return value === undefined ? text : text + printed(nested(at, value), '', { eol: eolOf(text), unit: '  ' }) + eolOf(text)
     let node = treeOf(text)
     for (const [index, key] of at.entries()) {
       const property = propertyOf(node, key)
@@ -31,7 +32,11 @@ function treeOf(text: string): Node {
   const tree = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: false })
   const [error] = errors
   if (error || !tree) {
-    const words = error ? printParseErrorCode(error.error).replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase() : 'nothing to read'
+    const words = error
+      ? printParseErrorCode(error.error)
+          .replace(/([a-z])([A-Z])/g, '$1 $2')
+          .toLowerCase()
+      : 'nothing to read'
     throw new TextFault('SYNTAX', `no valid JSON: ${words}`, error?.offset ?? 0)
   }
   return tree
@@ -45,7 +50,8 @@ function valueOf(node: Node): unknown {
   for (const property of node.children ?? []) {
     const [key, item] = property.children as [Node, Node?]
     const name = String(key.value)
-    if (Object.hasOwn(value, name)) throw new TextFault('DUPLICATE_KEY', `the key ${JSON.stringify(name)} stands there twice`, key.offset)
+    if (Object.hasOwn(value, name))
+      throw new TextFault('DUPLICATE_KEY', `the key ${JSON.stringify(name)} stands there twice`, key.offset)
     if (name === '__proto__') throw new TextFault('FORBIDDEN_KEY', 'the key "__proto__" is not allowed', key.offset)
     if (!item) throw new TextFault('SYNTAX', 'no valid JSON: value expected', key.offset)
     value[name] = valueOf(item)
@@ -85,7 +91,8 @@ function commaAfter(text: string, from: number): number | undefined {
   scanner.setPosition(from)
   for (let kind: number = scanner.scan(); kind !== kinds.end; kind = scanner.scan()) {
     if (kind === kinds.comma) return scanner.getTokenOffset()
-    if (kind !== kinds.lineBreak && kind !== kinds.trivia && kind !== kinds.lineComment && kind !== kinds.blockComment) return undefined
+    if (kind !== kinds.lineBreak && kind !== kinds.trivia && kind !== kinds.lineComment && kind !== kinds.blockComment)
+      return undefined
   }
   return undefined
 }
@@ -108,7 +115,8 @@ function insert(text: string, object: Node, key: string, value: unknown): string
     const inside = text.slice(object.offset + 1, close)
     const blank = inside.trim() === ''
     const tail = blank || !/\n[ \t]*$/.test(inside) ? style.eol + base : ''
-    return `${text.slice(0, object.offset + 1)}${style.eol}${indent}${entry(key, value, indent, style)}${blank ? '' : inside}${tail}${text.slice(close)}`
+    const added = `${style.eol}${indent}${entry(key, value, indent, style)}`
+    return `${text.slice(0, object.offset + 1)}${added}${blank ? '' : inside}${tail}${text.slice(close)}`
   }
   const comma = commaAfter(text, endOf(last))
   const after = comma === undefined ? endOf(last) : comma + 1
@@ -120,10 +128,12 @@ function insert(text: string, object: Node, key: string, value: unknown): string
     return `${before}${text.slice(endOf(last), after)} ${compact}${comma === undefined ? '' : ','}${text.slice(after)}`
   }
   const indent = indentAt(text, last.offset)
-  return `${before}${text.slice(endOf(last), line)}${style.eol}${indent}${entry(key, value, indent, style)}${comma === undefined ? '' : ','}${text.slice(line)}`
+  const added = `${style.eol}${indent}${entry(key, value, indent, style)}${comma === undefined ? '' : ','}`
+  return `${before}${text.slice(endOf(last), line)}${added}${text.slice(line)}`
 }
 
-const entry = (key: string, value: unknown, indent: string, style: Style): string => `${JSON.stringify(key)}: ${printed(value, indent, style)}`
+const entry = (key: string, value: unknown, indent: string, style: Style): string =>
+  `${JSON.stringify(key)}: ${printed(value, indent, style)}`
 
 function replace(text: string, property: Node, value: unknown): string {
   const old = property.children![1] as Node

@@ -33,7 +33,9 @@ export function lastingNode({ on, node }: Pick<LaunchOptions, 'on' | 'node'>): s
   if (!passing.test(node)) return node
   const own = real(node)
   const names = (on.env['PATH'] ?? '').split(on.platform === 'win32' ? ';' : ':').filter(Boolean)
-  const other = names.map(folder => join(on, folder, on.platform === 'win32' ? 'node.exe' : 'node')).find(path => !passing.test(path) && real(path) === own)
+  const other = names
+    .map(folder => join(on, folder, on.platform === 'win32' ? 'node.exe' : 'node'))
+    .find(path => !passing.test(path) && real(path) === own)
   return other ?? node
 }
 

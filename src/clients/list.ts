@@ -5,7 +5,19 @@ import { cline, cursor, vscode, vscodeInsiders, windsurf, zed } from './editors.
 import { codex, gemini, goose, lmstudio, opencode } from './terminals.ts'
 
 export const clients: readonly Client[] = [
-  claudeDesktop, claudeCode, cursor, vscode, vscodeInsiders, windsurf, zed, codex, gemini, lmstudio, cline, goose, opencode,
+  claudeDesktop,
+  claudeCode,
+  cursor,
+  vscode,
+  vscodeInsiders,
+  windsurf,
+  zed,
+  codex,
+  gemini,
+  lmstudio,
+  cline,
+  goose,
+  opencode,
 ]
 
 export const clientOf = (id: ClientId): Client => clients.find(client => client.id === id) as Client
@@ -27,8 +39,12 @@ export function writtenPlace(client: Client, scope: Scope, on: Surroundings): Pl
   return undefined
 }
 
-export const inScope = (place: Place, scope: Scope | undefined): boolean => scope === undefined || meant(scope).includes(place.scope)
+export const inScope = (place: Place, scope: Scope | undefined): boolean =>
+  scope === undefined || meant(scope).includes(place.scope)
 
 /** Scopes a client can be installed into. */
 export const scopesOf = (client: Client, on: Surroundings): Scope[] =>
-  client.places(on).filter(({ readOnly }) => readOnly !== true).map(({ scope }) => scope)
+  client
+    .places(on)
+    .filter(({ readOnly }) => readOnly !== true)
+    .map(({ scope }) => scope)

@@ -62,13 +62,18 @@ export function merge(found: readonly Converted[], present: Present): Merged {
     }
     const plain = aliasOf(one.name, present.separator)
     let alias = plain
-    for (let number = 2; aliases.has(alias.toLowerCase()); number++) alias = `${plain.slice(0, 32 - String(number).length - 1)}-${number}`
+    for (let number = 2; aliases.has(alias.toLowerCase()); number++)
+      alias = `${plain.slice(0, 32 - String(number).length - 1)}-${number}`
     const names = one.secrets.map(({ word, value }) => nameOf(`${alias}_${word}`, value))
     const server = named(one.server, names) as Raw
-    const renamed = alias === one.name ? undefined : alias === plain ? `${JSON.stringify(one.name)} is no alias` : `there is another ${plain}`
+    const renamed =
+      alias === one.name ? undefined : alias === plain ? `${JSON.stringify(one.name)} is no alias` : `there is another ${plain}`
     additions.push({ alias, server, from: one, renamed })
     aliases.set(alias.toLowerCase(), alias)
-    known.set(identity(server, name => credentials.get(name) ?? present.credential(name)), alias)
+    known.set(
+      identity(server, name => credentials.get(name) ?? present.credential(name)),
+      alias,
+    )
   }
   return { additions, duplicates, credentials }
 
@@ -88,9 +93,15 @@ export function merge(found: readonly Converted[], present: Present): Merged {
 
 /** The nearest alias to what a client calls its server. */
 export function aliasOf(name: string, separator: string): string {
-  let alias = name.normalize('NFKD').replace(/[\u0300-\u036f]/g, '').replace(/[^A-Za-z0-9._-]+/g, '-')
+  let alias = name
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f]/g, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
   while (separator !== '' && alias.includes(separator)) alias = alias.replaceAll(separator, separator.slice(0, -1) || '.')
-  alias = alias.replace(/^[^A-Za-z0-9]+/, '').slice(0, 32).replace(/[-._]+$/, '')
+  alias = alias
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 32)
+    .replace(/[-._]+$/, '')
   return aliasPattern.test(alias) ? alias : 'server'
 }
 
@@ -107,7 +118,11 @@ function identity(server: Raw, credential: (name: string) => string | undefined)
     if (typeof node === 'string') return text(node)
     if (Array.isArray(node)) return node.map(sorted)
     if (!isRaw(node)) return node
-    return Object.fromEntries(Object.entries(node).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, sorted(value)]))
+    return Object.fromEntries(
+      Object.entries(node)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, value]) => [key, sorted(value)]),
+    )
   }
   // How it is treated is not what it is; and without a word, HTTP is what a client tries first.
   const { enabled: _, timeouts: __, tools: ___, type, ...way } = server
@@ -115,7 +130,10 @@ function identity(server: Raw, credential: (name: string) => string | undefined)
 }
 
 function named(node: unknown, names: readonly string[]): unknown {
-  if (typeof node === 'string') return node.replace(reference, (whole, name: string) => (name.startsWith(secretMark) ? `\${cred:${names[Number(name.slice(secretMark.length))]}}` : whole))
+  if (typeof node === 'string')
+    return node.replace(reference, (whole, name: string) =>
+      name.startsWith(secretMark) ? `\${cred:${names[Number(name.slice(secretMark.length))]}}` : whole,
+    )
   if (Array.isArray(node)) return node.map(item => named(item, names))
   return isRaw(node) ? Object.fromEntries(Object.entries(node).map(([key, value]) => [key, named(value, names)])) : node
 }

@@ -11,32 +11,34 @@ type Resolved = { ours: string } | { literal: string } | { input: string } | { t
 type Resolve = (match: RegExpExecArray, context: NotationContext) => Resolved | undefined
 
 /** Our own notation sees `${`; doubled, it is a text again. */
-const escaped = (text: string): string => text.replaceAll('${', '$${')
+const escaped = (text: string): string => text.replaceAll('${', () => '$${')
 
-const notation = (pattern: RegExp, resolve: Resolve): Notation => (text, context): Reading => {
-  let out = ''
-  let literal = 0
-  let refers = false
-  let trouble: string | undefined
-  const inputs: string[] = []
-  for (const match of text.matchAll(pattern)) {
-    const found = resolve(match, context)
-    if (found === undefined) continue
-    out += escaped(text.slice(literal, match.index))
-    literal = match.index + match[0].length
-    if ('literal' in found) {
-      out += escaped(found.literal)
-      continue
+const notation =
+  (pattern: RegExp, resolve: Resolve): Notation =>
+  (text, context): Reading => {
+    let out = ''
+    let literal = 0
+    let refers = false
+    let trouble: string | undefined
+    const inputs: string[] = []
+    for (const match of text.matchAll(pattern)) {
+      const found = resolve(match, context)
+      if (found === undefined) continue
+      out += escaped(text.slice(literal, match.index))
+      literal = match.index + match[0].length
+      if ('literal' in found) {
+        out += escaped(found.literal)
+        continue
+      }
+      refers = true
+      if ('trouble' in found) trouble ??= found.trouble
+      else if ('input' in found) {
+        inputs.push(found.input)
+        out += `\${cred:${credentialWord(found.input)}}`
+      } else out += found.ours
     }
-    refers = true
-    if ('trouble' in found) trouble ??= found.trouble
-    else if ('input' in found) {
-      inputs.push(found.input)
-      out += `\${cred:${credentialWord(found.input)}}`
-    } else out += found.ours
+    return { text: out + escaped(text.slice(literal)), refers, inputs, trouble }
   }
-  return { text: out + escaped(text.slice(literal)), refers, inputs, trouble }
-}
 
 export const credentialWord = (text: string): string => text.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64)
 
@@ -52,33 +54,40 @@ const fromEnvironment = (name: string, fallback?: string): Resolved => {
 export const literal: Notation = text => ({ text: escaped(text), refers: false, inputs: [] })
 
 /** `${VAR}` and `${VAR:-default}`; nothing else, `$VAR` least of all. */
-export const claudeCode = notation(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, ([, name, fallback], { surroundings, folder }) =>
-  name === 'CLAUDE_PROJECT_DIR' && surroundings.env[name] === undefined
-    ? folder === undefined ? { trouble: '${CLAUDE_PROJECT_DIR} exists only inside a project' } : { literal: folder }
-    : fromEnvironment(name as string, fallback),
+export const claudeCode = notation(
+  /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+  ([, name, fallback], { surroundings, folder }) =>
+    name === 'CLAUDE_PROJECT_DIR' && surroundings.env[name] === undefined
+      ? folder === undefined
+        ? { trouble: '${CLAUDE_PROJECT_DIR} exists only inside a project' }
+        : { literal: folder }
+      : fromEnvironment(name as string, fallback),
 )
 
 /** `${env:X}`, `${userHome}`, `${workspaceFolder}`, `${input:id}`: the editors that come from VS Code. */
-export const editor = notation(/\$\{(env:|input:|config:|command:)?([^}:]*)\}/g, ([whole, scheme, name], { surroundings, folder }) => {
-  if (scheme === 'env:') return fromEnvironment(name as string)
-  if (scheme === 'input:') return { input: name as string }
-  if (scheme !== undefined) return { trouble: `${whole} exists only inside the editor` }
-  switch (name) {
-    case 'userHome':
-      return { literal: surroundings.home }
-    case '/':
-    case 'pathSeparator':
-      return { literal: surroundings.platform === 'win32' ? '\\' : '/' }
-    case 'workspaceFolder':
-      return folder === undefined ? { trouble: '${workspaceFolder} exists only inside a workspace' } : { literal: folder }
-    case 'workspaceFolderBasename':
-      return folder === undefined
-        ? { trouble: '${workspaceFolderBasename} exists only inside a workspace' }
-        : { literal: folder.replace(/^.*[/\\]/, '') }
-    default:
-      return undefined
-  }
-})
+export const editor = notation(
+  /\$\{(env:|input:|config:|command:)?([^}:]*)\}/g,
+  ([whole, scheme, name], { surroundings, folder }) => {
+    if (scheme === 'env:') return fromEnvironment(name as string)
+    if (scheme === 'input:') return { input: name as string }
+    if (scheme !== undefined) return { trouble: `${whole} exists only inside the editor` }
+    switch (name) {
+      case 'userHome':
+        return { literal: surroundings.home }
+      case '/':
+      case 'pathSeparator':
+        return { literal: surroundings.platform === 'win32' ? '\\' : '/' }
+      case 'workspaceFolder':
+        return folder === undefined ? { trouble: '${workspaceFolder} exists only inside a workspace' } : { literal: folder }
+      case 'workspaceFolderBasename':
+        return folder === undefined
+          ? { trouble: '${workspaceFolderBasename} exists only inside a workspace' }
+          : { literal: folder.replace(/^.*[/\\]/, '') }
+      default:
+        return undefined
+    }
+  },
+)
 
 /** `${env:X}` alone. */
 export const envOnly = notation(/\$\{env:([^}]+)\}/g, ([, name]) => fromEnvironment(name as string))
@@ -98,8 +107,10 @@ export const gemini = notation(
 )
 
 /** `${X}` and `$X`; and `${keyring:X}`, our own word for a variable whose value Goose keeps in the system's keyring. */
-export const goose = notation(/\$\{(keyring:)?([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)/g, ([, keyring, braced, bare]) =>
-  keyring === undefined ? fromEnvironment((braced ?? bare) as string) : { input: braced as string },
+export const goose = notation(
+  /\$\{(keyring:)?([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)/g,
+  ([, keyring, braced, bare]) =>
+    keyring === undefined ? fromEnvironment((braced ?? bare) as string) : { input: braced as string },
 )
 
 /** `{env:X}` and `{file:path}`; what is not set becomes empty. */

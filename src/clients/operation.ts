@@ -53,9 +53,16 @@ export async function perform(plan: Plan, journal: Journal, store: Credentials):
     for (const [name, value] of plan.credentials) await store.set(name, value)
     for (const { snapshot, after, fresh } of edits) await replace(snapshot, after, fresh)
   } catch (error) {
-    await takeBack(await planUndo([operation()], () => true), { journal, store, force: true })
+    await rollBack(operation(), journal, store)
     throw error
   }
+}
+
+/** Restores what we have written; what somebody else wrote in between is theirs. */
+async function rollBack(operation: Operation, journal: Journal, store: Credentials): Promise<void> {
+  const plan = await planUndo([operation], () => true)
+  const files = plan.files.map(one => (one.obstacle === undefined ? one : { ...one, before: one.snapshot.bytes, obstacle: undefined }))
+  await takeBack({ ...plan, files }, { journal, store, force: false })
 }
 
 /** What taking back means for one file. */
@@ -95,7 +102,9 @@ async function undoOf(changes: readonly FileChange[]): Promise<Undo> {
   if (now === first.before) return { file, snapshot, before: snapshot.bytes, obstacle: undefined, changes }
   const before = first.backup === undefined ? undefined : (await look(first.backup, dirname(real))).bytes
   if (digest(before) !== first.before)
-    throw new McpError('CLIENT_CONFIG_CHANGED', `the backup of ${file} is gone or was changed`, { hint: 'mcp-proxy uninstall removes our entry without it' })
+    throw new McpError('CLIENT_CONFIG_CHANGED', `the backup of ${file} is gone or was changed`, {
+      hint: 'mcp-proxy uninstall removes our entry without it',
+    })
   const isOurs = changes.some(({ after }) => after === now)
   return { file, snapshot, before, obstacle: isOurs ? undefined : `${file} was changed since by somebody else`, changes }
 }
@@ -118,7 +127,8 @@ export async function takeBack({ files, operations, credentials }: UndoPlan, { j
     if (digest(before) !== digest(snapshot.bytes)) await replace(snapshot, before, changes[0]?.mode)
   for (const { changes } of files) for (const { backup } of changes) if (backup !== undefined) await removeFile(backup)
   for (const name of credentials) await store.remove(name)
-  if (operations.some(({ madeCredentials }) => madeCredentials) && credentials.length > 0 && store.names().length === 0) await removeFile(store.file)
+  if (operations.some(({ madeCredentials }) => madeCredentials) && credentials.length > 0 && store.names().length === 0)
+    await removeFile(store.file)
 
   const done = new Set(files.flatMap(({ changes }) => changes.map(keyOf)))
   const gone = new Set(credentials)

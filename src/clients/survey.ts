@@ -25,7 +25,8 @@ export interface ClientState {
 }
 
 /** The folder a place's file belongs to, and may be linked within. */
-export const rootOf = ({ scope }: Place, on: Surroundings): string => (scope === 'project' || scope === 'workspace' ? on.cwd : on.home)
+export const rootOf = ({ scope }: Place, on: Surroundings): string =>
+  scope === 'project' || scope === 'workspace' ? on.cwd : on.home
 
 export async function survey(client: Client, on: Surroundings): Promise<ClientState> {
   const places: PlaceState[] = []
@@ -55,10 +56,12 @@ async function surveyPlace(place: Place, on: Surroundings): Promise<PlaceState[]
   }
 }
 
-const valueAt = (document: unknown, at: Path): unknown => at.reduce<unknown>((node, step) => (isRaw(node) ? node[step] : undefined), document)
+const valueAt = (document: unknown, at: Path): unknown =>
+  at.reduce<unknown>((node, step) => (isRaw(node) ? node[step] : undefined), document)
 
 /** Keys that lead to the servers of a document. */
-export const containerOf = ({ at, instead }: Place, document: unknown): Path => (instead && isRaw(valueAt(document, instead)) ? instead : at)
+export const containerOf = ({ at, instead }: Place, document: unknown): Path =>
+  instead && isRaw(valueAt(document, instead)) ? instead : at
 
 export function serversAt(document: unknown, at: Path): Map<string, Raw> {
   const container = valueAt(document, at)

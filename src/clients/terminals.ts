@@ -34,9 +34,11 @@ export const gemini: Client = {
   places(on): Place[] {
     const system =
       named(on, 'GEMINI_CLI_SYSTEM_SETTINGS_PATH') ??
-      (on.platform === 'win32' ? 'C:\\ProgramData\\gemini-cli\\settings.json'
-        : on.platform === 'darwin' ? '/Library/Application Support/GeminiCli/settings.json'
-        : '/etc/gemini-cli/settings.json')
+      (on.platform === 'win32'
+        ? 'C:\\ProgramData\\gemini-cli\\settings.json'
+        : on.platform === 'darwin'
+          ? '/Library/Application Support/GeminiCli/settings.json'
+          : '/etc/gemini-cli/settings.json')
     return [
       { scope: 'user', file: inHome(on, '.gemini', 'settings.json'), format: 'json', at: mcpServers },
       { scope: 'project', file: inProject(on, '.gemini', 'settings.json'), format: 'json', at: mcpServers, folder: on.cwd },
@@ -47,7 +49,8 @@ export const gemini: Client = {
   stdio: plainStdio,
   http: plainHttp('httpUrl'),
   // Its `url` is an HTTP+SSE server, `httpUrl` a Streamable HTTP one.
-  tidy: entry => ('url' in entry && !('httpUrl' in entry) && !('type' in entry) && !('command' in entry) ? { ...entry, type: 'sse' } : entry),
+  tidy: entry =>
+    'url' in entry && !('httpUrl' in entry) && !('type' in entry) && !('command' in entry) ? { ...entry, type: 'sse' } : entry,
   // Its policy parser splits `mcp_<server>_<tool>` at the first one.
   refuseName: name => (name.includes('_') ? 'Gemini CLI cannot tell server and tool apart when the name has a _' : undefined),
   afterwards: 'start a new session of Gemini CLI',
@@ -84,10 +87,23 @@ export const goose: Client = {
   places: on => [{ scope: 'user', file: gooseFile(on), format: 'yaml', at: ['extensions'] }],
   notation: gooseNotation,
   stdio: ({ command, args, env }, name) => ({
-    name, description: 'MCP servers of mcp-proxy', type: 'stdio', enabled: true, cmd: command, args: [...args], envs: { ...env }, timeout: 300,
+    name,
+    description: 'MCP servers of mcp-proxy',
+    type: 'stdio',
+    enabled: true,
+    cmd: command,
+    args: [...args],
+    envs: { ...env },
+    timeout: 300,
   }),
   http: (url, headers, name) => ({
-    name, description: 'MCP servers of mcp-proxy', type: 'streamable_http', enabled: true, uri: url, headers: { ...headers }, timeout: 300,
+    name,
+    description: 'MCP servers of mcp-proxy',
+    type: 'streamable_http',
+    enabled: true,
+    uri: url,
+    headers: { ...headers },
+    timeout: 300,
   }),
   tidy(entry) {
     // Older versions nest all but `enabled` under `config`.
@@ -96,7 +112,9 @@ export const goose: Client = {
     if (!gooseTypes.has(String(flat['type']))) return undefined
     const { timeout, env_keys: keys, envs, available_tools: tools, ...rest } = flat
     // Names whose values Goose keeps in the keyring, where we do not look.
-    const kept = Array.isArray(keys) ? keys.filter(key => typeof key === 'string').map(key => [key, `\${keyring:${key}}`] as const) : []
+    const kept = Array.isArray(keys)
+      ? keys.filter(key => typeof key === 'string').map(key => [key, `\${keyring:${key}}`] as const)
+      : []
     return {
       ...rest,
       envs: { ...Object.fromEntries(kept), ...(isRaw(envs) ? envs : {}) },
@@ -114,7 +132,10 @@ export const opencode: Client = {
   traces: on => [join(on, xdgConfig(on), 'opencode')],
   places(on): Place[] {
     const folder = named(on, 'OPENCODE_CONFIG_DIR') ?? join(on, xdgConfig(on), 'opencode')
-    const global = firstExisting(on, ...(['opencode.json', 'opencode.jsonc', 'config.json'].map(name => join(on, folder, name)) as [string]))
+    const global = firstExisting(
+      on,
+      ...(['opencode.json', 'opencode.jsonc', 'config.json'].map(name => join(on, folder, name)) as [string]),
+    )
     const user = named(on, 'OPENCODE_CONFIG') ?? global
     const project = firstExisting(on, ...(['opencode.json', 'opencode.jsonc'].map(name => inProject(on, name)) as [string]))
     // The second layout keeps them one level deeper.
@@ -125,7 +146,12 @@ export const opencode: Client = {
     ]
   },
   notation: opencodeNotation,
-  stdio: ({ command, args, env }) => ({ type: 'local', command: [command, ...args], enabled: true, ...unlessEmpty('environment', env) }),
+  stdio: ({ command, args, env }) => ({
+    type: 'local',
+    command: [command, ...args],
+    enabled: true,
+    ...unlessEmpty('environment', env),
+  }),
   http: (url, headers) => ({ type: 'remote', url, enabled: true, ...unlessEmpty('headers', headers) }),
   afterwards: 'start a new session of OpenCode',
 }

@@ -8,7 +8,7 @@ import { eolOf, TextFault, type Change, type Notated } from './document.ts'
 
 export const yamlText: Notated = {
   nullIsEmpty: true,
-  read: text => documentOf(text).toJS({ maxAliasCount: 100 }) as unknown ?? undefined,
+  read: text => (documentOf(text).toJS({ maxAliasCount: 100 }) as unknown) ?? undefined,
   change(text, change) {
     const document = documentOf(text)
     const spliced = change.value === undefined ? cut(text, document, change.at) : put(text, document, change)
@@ -22,7 +22,12 @@ export const yamlText: Notated = {
 function documentOf(text: string): Document {
   const document = parseDocument(text, { strict: true, uniqueKeys: true, merge: true })
   const [error] = document.errors
-  if (error) throw new TextFault('SYNTAX', `no valid YAML: ${(error.message.split('\n')[0] ?? '').replace(/ at line .*$/, '')}`, error.pos[0])
+  if (error)
+    throw new TextFault(
+      'SYNTAX',
+      `no valid YAML: ${(error.message.split('\n')[0] ?? '').replace(/ at line .*$/, '')}`,
+      error.pos[0],
+    )
   return document
 }
 
@@ -71,7 +76,10 @@ function put(text: string, document: Document, { at, value }: Change): string | 
   const eol = eolOf(text)
   const lines = (key: unknown, inner: unknown, indent: string): string =>
     stringify({ [String(key)]: inner }, { lineWidth: 0 })
-      .trimEnd().split('\n').map(line => (line === '' ? line : indent + line)).join(eol) + eol
+      .trimEnd()
+      .split('\n')
+      .map(line => (line === '' ? line : indent + line))
+      .join(eol) + eol
   // The deepest map on the way that is there takes the rest.
   for (let depth = at.length - 1; depth >= 0; depth--) {
     const map = blockAt(document, at.slice(0, depth))
@@ -84,7 +92,8 @@ function put(text: string, document: Document, { at, value }: Change): string | 
     const rest = at.slice(depth + 1).reduceRight<unknown>((inner, key) => ({ [key]: inner }), value)
     const added = lines(at[depth], rest, indent)
     // A map on the way that is written in another way is the library's business.
-    if (old && depth < at.length - 1 && !(old.value === null || (isScalar(old.value) && old.value.value === null))) return undefined
+    if (old && depth < at.length - 1 && !(old.value === null || (isScalar(old.value) && old.value.value === null)))
+      return undefined
     if (old) {
       const [start, end] = [startOf(old), endOf(text, old)]
       return start === undefined || end === undefined ? undefined : text.slice(0, start - indent.length) + added + text.slice(end)
