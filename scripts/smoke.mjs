@@ -3,22 +3,29 @@
 // over stdio. Run: node scripts/smoke.mjs PATH/TO/bin/mcp-proxy.js [NODE-MAJOR]
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const [bin = fileURLToPath(new URL('../bin/mcp-proxy.js', import.meta.url)), major] = process.argv.slice(2)
+// A home of its own: nothing is known from earlier, nothing is left behind.
+const home = mkdtempSync(join(tmpdir(), 'mcp-proxy-smoke-'))
+const env = { ...process.env, MCP_PROXY_HOME: home, MCP_PROXY_NO_DAEMON: '1' }
+process.on('exit', () => rmSync(home, { recursive: true, force: true }))
 const config = fileURLToPath(new URL('../examples/quickstart/mcp-proxy.json', import.meta.url))
 if (major !== undefined) assert.equal(process.versions.node.split('.')[0], major, 'another Node than asked for')
 
 function run(expected, ...args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 60_000 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 60_000, env })
   assert.equal(status, expected, `${args.join(' ')}: exit code ${status}\n${stdout}${stderr}`)
   return stdout
 }
 
 /** Sends requests one after the other and returns the results. */
 async function talk(...requests) {
-  const child = spawn(process.execPath, [bin, 'run', '--config', config, '--quiet'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [bin, 'run', '--config', config, '--quiet'], { stdio: ['pipe', 'pipe', 'inherit'], env })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const results = []
   for (const [index, request] of requests.entries()) {

@@ -3,7 +3,7 @@ import { Argument } from 'commander'
 import type { JsonObject } from '../gateway/contract.ts'
 import { McpError } from '../gateway/errors.ts'
 import { styleFor, type Context, type Define } from './command.ts'
-import { withHouse, type Catalog, type Opened } from './house.ts'
+import { probe, withHouse, type Catalog, type Opened } from './house.ts'
 import { printable } from './io.ts'
 import { exitCodes } from './report.ts'
 import { tableFor } from './table.ts'
@@ -14,24 +14,27 @@ type Kind = (typeof kinds)[number]
 export interface ListOptions {
   readonly kind: Kind | undefined
   readonly backend: string | undefined
+  /** Takes what is known from earlier; only servers that are not known are started. */
+  readonly cached: boolean
 }
 
 export const define: Define = (command, start) => {
   command
     .addArgument(new Argument('[kind]', 'only these').choices(kinds))
     .option('--backend <alias>', 'only what this server offers')
-    .action((kind: Kind | undefined, { backend }: { backend?: string }) =>
-      start(context => withHouse(context, opened => list({ kind, backend }, opened, context))),
+    .option('--cached', 'take what is known from earlier instead of asking every server')
+    .action((kind: Kind | undefined, { backend, cached }: { backend?: string; cached?: boolean }) =>
+      start(context => withHouse(context, opened => list({ kind, backend, cached: cached === true }, opened, context))),
     )
 }
 
 type Item = { readonly backend: string; readonly own: string; readonly item: JsonObject }
 
-export async function list({ kind, backend }: ListOptions, { house, config }: Opened, context: Context): Promise<number> {
+export async function list({ kind, backend, cached }: ListOptions, { house, config }: Opened, context: Context): Promise<number> {
   const aliases = config.backends.map(({ alias }) => alias)
   if (backend !== undefined && !aliases.includes(backend))
     throw new McpError('USAGE', `no server is called ${backend}`, { hint: `configured are ${aliases.join(', ')}` })
-  await house.gateway.warm()
+  await (cached ? house.gateway.warm() : probe(house))
   const catalog = await house.gateway.catalog()
   const backends = house.status().backends.filter(({ alias }) => backend === undefined || alias === backend)
   const wanted = kind === undefined ? kinds : [kind]

@@ -3,7 +3,7 @@ import type { BackendState, BackendStatus } from '../gateway/contract.ts'
 import type { Cancellation } from '../gateway/cancellation.ts'
 import type { ProxyStatus } from '../app/build.ts'
 import { styleFor, type Context, type Define } from './command.ts'
-import { withHouse, type Opened } from './house.ts'
+import { probe, withHouse, type Opened } from './house.ts'
 import { printable, type Paint, type Style } from './io.ts'
 import { exitCodes } from './report.ts'
 import { tableFor } from './table.ts'
@@ -33,7 +33,7 @@ export async function status(
   cancellation: Cancellation,
 ): Promise<number> {
   // Nothing runs in the background yet that could be asked: the servers are started and asked themselves.
-  await house.gateway.warm()
+  await probe(house)
   for (;;) {
     const now = house.status()
     show(now, options.watch, context)

@@ -8,7 +8,7 @@ import { inspectConfig } from '../config/load.ts'
 import type { Problem } from '../config/problems.ts'
 import type { BackendStatus } from '../gateway/contract.ts'
 import { styleFor, type Context, type Define } from './command.ts'
-import { credentialsOf, withHouse } from './house.ts'
+import { credentialsOf, probe, withHouse } from './house.ts'
 import { printable } from './io.ts'
 import { exitCodes, problemLines } from './report.ts'
 
@@ -55,7 +55,7 @@ const isBroken = ({ state }: BackendStatus): boolean => state !== 'healthy' && s
 function contact(context: Context): Promise<readonly BackendStatus[]> {
   return new Promise((resolve, reject) => {
     withHouse(context, async ({ house }) => {
-      await house.gateway.warm()
+      await probe(house)
       resolve(house.status().backends)
       return exitCodes.done
     }).catch(reject)

@@ -27,7 +27,7 @@ export interface FakeServer {
 export interface FakeHouse extends Opened {
   /** Every call that reached a server. */
   readonly calls: Call[]
-  /** Aliases in the order in which they were started. */
+  /** Aliases in the order in which they were started or asked again. */
   readonly started: string[]
   readonly closed: () => boolean
 }
@@ -73,7 +73,7 @@ function fakeMember(alias: string, server: FakeServer, calls: Call[], started: s
   let up = false
   const listeners = new Set<() => void>()
   const offered = async (): Promise<Offer | undefined> => {
-    if (!up) started.push(alias)
+    started.push(alias)
     if (broken === undefined && !up) {
       up = true
       listeners.forEach(tell => tell())

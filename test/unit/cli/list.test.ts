@@ -14,7 +14,7 @@ const notes: FakeServer = { tools: [{ name: 'add', title: 'Add a note', inputSch
 
 async function listed(servers: Record<string, FakeServer>, options: Partial<ListOptions> = {}, flags: object = {}, tty = false) {
   const io = fakeIo({ tty, columns: 60, env: { NO_COLOR: '1' } })
-  const code = await list({ kind: undefined, backend: undefined, ...options }, fakeHouse(servers), contextFor(io, flags))
+  const code = await list({ kind: undefined, backend: undefined, cached: false, ...options }, fakeHouse(servers), contextFor(io, flags))
   return { code, out: io.out(), err: io.err() }
 }
 
@@ -70,6 +70,19 @@ describe('list', () => {
     expect(all.err).toBe('')
     expect(JSON.parse(all.out).backends).toEqual([{ alias: 'notes', state: 'held' }])
     expect((await listed({ notes: { broken: 'x', status: { state: 'disabled' } } })).code).toBe(0)
+  })
+
+  it('asks every server, unless what is known will do', async () => {
+    const house = fakeHouse({ files, notes })
+    const io = fakeIo()
+    const all = { kind: undefined, backend: undefined }
+    await house.house.gateway.members[0]!.offered()
+    await list({ ...all, cached: true }, house, contextFor(io))
+    expect(house.started).toEqual(['files', 'notes'])
+    await list({ ...all, cached: true }, house, contextFor(io))
+    expect(house.started).toEqual(['files', 'notes'])
+    await list({ ...all, cached: false }, house, contextFor(io))
+    expect(house.started).toEqual(['files', 'notes', 'files', 'notes'])
   })
 
   it('passes on what was odd in an offer', async () => {
