@@ -6,8 +6,9 @@ import { isUtf8 } from 'node:buffer'
 import { McpError } from '../gateway/errors.ts'
 import type { Message, Receiver, RequestId } from './channel.ts'
 import { broken, faultOf, isDeeper, isFields, sortBatch, traceOf, type Broken } from './envelope.ts'
-import { lineDefaults } from './lines.ts'
+import { lineDefaults, rawBytes } from './lines.ts'
 import { peek } from './peek.ts'
+import { scanAnswer } from './raw-scan.ts'
 
 const replacement = '\ufffd'
 
@@ -23,6 +24,8 @@ export class Inbound {
 
   /** Hands on what stands in `bytes`. Returns whether the answer to `awaited` was among it. `relatedTo`: whose stream it came on. */
   take(bytes: Buffer, relatedTo: RequestId | undefined, awaited: RequestId | undefined): boolean {
+    const raw = bytes.length >= rawBytes ? scanAnswer(bytes, 0, bytes.length, lineDefaults.maxDepth) : undefined
+    if (raw) return this.deliver(raw, relatedTo, awaited)
     const text = bytes.toString('utf8')
     let value: unknown
     try {

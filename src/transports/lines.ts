@@ -53,7 +53,7 @@ export interface LineSink {
 const newline = 0x0a
 const keptStore = 1024 * 1024
 /** A backend's answer from this length on is not parsed; below it, parsing costs less than looking. Bytes. */
-const rawBytes = 1024
+export const rawBytes = 1024
 /** A line put together from pieces is copied for an answer to refer to; from this length on the answer gets the original. Bytes. */
 const givenBytes = 65_536
 const replacement = '\ufffd'

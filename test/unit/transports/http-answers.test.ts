@@ -252,3 +252,17 @@ describe('redirects', () => {
     await other.close()
   })
 })
+
+describe('large answers', () => {
+  const big = { text: 'x'.repeat(200_000), list: [1, 2, { é: '\u2028' }] }
+  it.each(['json', 'stream'])('arrive whole as %s', async form => {
+    const { ask, end } = await scene(asked => {
+      const answer = { jsonrpc: '2.0', id: asked.message!.id, result: big }
+      if (form === 'json') return json(asked, 200, answer)
+      events(asked, event(answer))
+      asked.response.end()
+    })
+    for (const id of [1, 2, 3]) ask(id)
+    for (const id of [1, 2, 3]) expect(JSON.parse(JSON.stringify(await end(id)))).toEqual({ jsonrpc: '2.0', id, result: big })
+  })
+})
