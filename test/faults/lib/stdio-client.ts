@@ -163,8 +163,9 @@ export class StdioClient {
 
   /** This client is about to break off: what it still has open is its own loss. */
   excuse(): void {
-    for (const entry of this.pending.values()) {
+    for (const [id, entry] of this.pending) {
       this.ledger.cancelled++
+      this.cancelledIds.add(id)
       entry.fail(new Error('the client broke off'))
     }
     this.pending.clear()
