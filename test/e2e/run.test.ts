@@ -46,6 +46,20 @@ describe('a server that does not work', () => {
     expect(refused['error']).toMatchObject({ code: expect.any(Number), message: expect.stringMatching(/broken/) })
   })
 
+  it('starts slower than its era is asked for: it serves all the same', async () => {
+    const slow = (sandbox: Sandbox, era: string) => ({
+      command: 'sh',
+      args: ['-c', `sleep 2.5; exec "${process.execPath}" "${fixture('everything-v2.mjs')}" --era ${era} --journal "${sandbox.journal(era)}"`],
+    })
+    const eras = ['modern', 'legacy', 'dual']
+    const { client } = start(sandbox => Object.fromEntries(eras.map(era => [era, slow(sandbox, era)])), { startWait: 10_000 })
+    await initialize(client)
+    for (const era of eras)
+      expect(textOf(await client.request('tools/call', call(`${era}__echo`, { message: era })))).toBe(era)
+    // At the first attempt, that is: a server that answers late to both openings has said which era it speaks.
+    expect(client.stderr()).not.toMatch(/not available|refused/)
+  })
+
   it('dies in the middle of a call: that call fails and says so, the next finds it back', async () => {
     const { client, sandbox } = start(v1, { defaults: { restart: { backoff: 50 } } })
     await initialize(client)
