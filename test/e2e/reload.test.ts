@@ -1,5 +1,5 @@
 /** The config changes while clients are served: what need not change is not touched, and what cannot be read changes nothing. */
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
@@ -282,6 +282,8 @@ describe('under load', () => {
     await toolsOf(client)
     const { pid } = await which(client, 'one')
     await call(client, 'two__echo', { message: 'up' })
+    const open = (): number => readdirSync(`/proc/${client.pid}/fd`).length
+    const openBefore = process.platform === 'linux' ? open() : 0
     let stop = false
     const counts = { sent: 0, right: 0, wrong: [] as string[] }
     const caller = async (lane: number): Promise<void> => {
@@ -314,6 +316,8 @@ describe('under load', () => {
     expect((await which(client, 'one')).pid).toBe(pid)
     expect(sandbox.readJournal('one').filter(({ event }) => event === 'up')).toHaveLength(1)
     expect((await which(client, 'moving')).mark).toBe(String(Math.ceil(reloads / 2)))
+    if (process.platform === 'linux')
+      await eventually(() => (open() <= openBefore + 4 ? true : undefined), `files to be closed again: ${open()} after ${openBefore}`)
     console.log(`${reloads} reloads, ${counts.sent} calls, 0 failed`)
   }, 300_000)
 })
