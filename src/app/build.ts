@@ -154,7 +154,9 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
   }
 }
 
-const together = (members: readonly SurfaceMember[], { names, startWait }: Config): Seating => ({ members, names, startWaitMs: startWait })
+const together = (members: readonly SurfaceMember[], { names, startWait }: Config): Seating => ({
+  members, names, startWaitMs: startWait,
+})
 
 /** Nobody's names can clash with those of one alone. */
 const apart = (alias: string, members: readonly SurfaceMember[], config: Config): Seating =>

@@ -1,4 +1,4 @@
-/** What differs between two configs: which servers can stay as they are, and which settings only a restart can change. No behaviour. */
+/** What differs between two configs: which servers can stay as they are, and what only a restart can change. No behaviour. */
 import { isDeepStrictEqual } from 'node:util'
 import type { BackendConfig, Config } from '../config/config.ts'
 
@@ -40,7 +40,8 @@ function isSameServer(before: BackendConfig, after: BackendConfig): boolean {
 function* paths(before: unknown, after: unknown, path: string): Generator<string> {
   if (isDeepStrictEqual(before, after)) return
   if (!isGroup(before) || !isGroup(after)) return yield path
-  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) yield* paths(before[key], after[key], `${path}.${key}`)
+  for (const key of new Set([...Object.keys(before), ...Object.keys(after)]))
+    yield* paths(before[key], after[key], `${path}.${key}`)
 }
 
 const isGroup = (value: unknown): value is Record<string, unknown> =>
@@ -48,8 +49,10 @@ const isGroup = (value: unknown): value is Record<string, unknown> =>
 
 /** One line for the log. */
 export function summaryOf({ added, changed, removed }: Difference): string {
-  const part = (what: string, aliases: readonly string[]): string[] =>
-    aliases.length === 0 ? [] : [`${what} ${aliases.slice(0, 8).join(', ')}${aliases.length > 8 ? ` and ${aliases.length - 8} more` : ''}`]
+  const part = (what: string, aliases: readonly string[]): string[] => {
+    const more = aliases.length > 8 ? ` and ${aliases.length - 8} more` : ''
+    return aliases.length === 0 ? [] : [`${what} ${aliases.slice(0, 8).join(', ')}${more}`]
+  }
   const parts = [...part('added', added), ...part('changed', changed), ...part('removed', removed)]
   return parts.length === 0 ? 'no server changed' : parts.join('; ')
 }

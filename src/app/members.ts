@@ -39,7 +39,8 @@ export function memberOf(backend: BackendConfig, { dialing, slots, store, maxAge
     slots,
     stored: shelf,
     maxAge,
-    idempotent: (method, name) => method === 'tools/call' && name !== undefined && backend.idempotent.some(glob => matchesGlob(glob, name)),
+    idempotent: (method, name) =>
+      method === 'tools/call' && name !== undefined && backend.idempotent.some(glob => matchesGlob(glob, name)),
     log: dialing.log.child({ backend: alias }),
   })
   wasUp = member.offer !== undefined

@@ -81,9 +81,11 @@ export class Crew {
     this.leaving.add(member)
     const until = performance.now() + drainMs
     const owes = (): boolean => member.status().inFlight > 0 || gateways().some(gateway => gateway.awaits(member))
-    while (owes() && performance.now() < until && !this.closed) await new Promise(resolve => setTimeout(resolve, lookEveryMs).unref())
+    while (owes() && performance.now() < until && !this.closed)
+      await new Promise(resolve => setTimeout(resolve, lookEveryMs).unref())
     const { inFlight } = member.status()
-    if (inFlight > 0) log.warn({ backend: alias, inFlight }, `${alias}: its old server is ended although calls of it are not finished`)
+    if (inFlight > 0)
+      log.warn({ backend: alias, inFlight }, `${alias}: its old server is ended although calls of it are not finished`)
     for (const gateway of gateways()) gateway.release(member)
     await member.close()
     this.leaving.delete(member)

@@ -1,4 +1,4 @@
-/** Which protocol each endpoint of a backend turned out to speak, while this process lives and, through the catalogue, after it. */
+/** Which protocol each endpoint of a backend turned out to speak: for this process and, through the catalogue, the next. */
 import type { Verdict } from '../eras/era.ts'
 import { isObject } from '../gateway/json.ts'
 import type { Shelf } from './catalogue-store.ts'
