@@ -10,13 +10,15 @@ import { describeServer } from '../clients/show.ts'
 import { styleFor, type Context } from './command.ts'
 import { printable } from './io.ts'
 import { consent, type Machine } from './machine.ts'
-import { hidden } from './question.ts'
+import { hidden, type Questioner } from './question.ts'
 
 export interface AdoptOptions {
   /** As it was typed, for the journal. */
   readonly command: string
   readonly yes: boolean
   readonly dryRun: boolean
+  /** Whom to ask, if anybody was asked before. */
+  readonly person?: Questioner | undefined
 }
 
 export interface Adopted extends ImportPlan {
@@ -30,7 +32,7 @@ export interface Adopted extends ImportPlan {
 export async function adopt(
   found: readonly Found[],
   machine: Machine,
-  { command, yes, dryRun }: AdoptOptions,
+  { command, yes, dryRun, person }: AdoptOptions,
   context: Context,
 ): Promise<Adopted> {
   const { io, globals, redactor } = context
@@ -51,11 +53,8 @@ export async function adopt(
     if (dryRun) io.stdout.write(diff)
   }
   if (dryRun || !plan.edit) return { ...plan, diff, isDone: false, missing }
-  await consent(
-    `Add ${plan.additions.length === 1 ? 'this server' : `these ${plan.additions.length} servers`} to ${config}?`,
-    yes,
-    context,
-  )
+  const many = plan.additions.length === 1 ? 'this server' : `these ${plan.additions.length} servers`
+  await consent(`Add ${many} to ${config}?`, yes, context, person)
   const asked = yes ? new Map<string, string>() : await ask(missing, context)
   const credentials = new Map([...plan.credentials, ...asked])
   await perform({ command, edits: [plan.edit], credentials }, journal, store)

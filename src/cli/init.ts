@@ -15,7 +15,7 @@ import { withHouse } from './house.ts'
 import { refuseBroken } from './import.ts'
 import { printable } from './io.ts'
 import { clientNamed, machineOf, requireTerminal, writeJson, type Machine } from './machine.ts'
-import { questioner } from './question.ts'
+import { questioner, type Questioner } from './question.ts'
 import { exitCodes } from './report.ts'
 
 export interface InitOptions {
@@ -54,8 +54,14 @@ export async function init({ from, yes, dryRun, check }: InitOptions, context: C
   if (from.length > 0) refuseBroken(states)
   const { own, foreign } = await candidates(states, machine)
   if (!globals.json) io.stdout.write(overview(states, context))
-  const chosen = yes || dryRun ? own : await choose([...own, ...foreign], own.length, context)
-  const adopted = await adopt(chosen, machine, { command: 'init', yes, dryRun }, context)
+  const person = yes || dryRun ? undefined : questioner(io)
+  let adopted: Adopted
+  try {
+    const chosen = person ? await choose([...own, ...foreign], own.length, person, context) : own
+    adopted = await adopt(chosen, machine, { command: 'init', yes, dryRun, person }, context)
+  } finally {
+    person?.close()
+  }
 
   const servers = check && !dryRun && adopted.isDone ? await tryOut(adopted, machine, context) : undefined
   const isBroken = servers?.some(({ state }) => state !== 'healthy' && state !== 'disabled') === true
@@ -90,33 +96,23 @@ function overview(states: readonly ClientState[], context: Context): string {
   return `${titles.length === 0 ? 'no clients were found' : `found: ${titles.join(', ')}`}\n${broken.join('')}\n`
 }
 
-async function choose(found: readonly Found[], own: number, { io }: Context): Promise<readonly Found[]> {
+async function choose(found: readonly Found[], own: number, person: Questioner, { io }: Context): Promise<readonly Found[]> {
   if (found.length === 0) return []
   const lines = found.map(({ name, client, place }, index) => {
     const origin = `${client.id}, ${place.scope}${index < own ? '' : ': of this folder'}`
     return `  ${String(index + 1).padStart(2)}  ${printable(name, io.stdout)}  (${origin})`
   })
   io.stdout.write(`${lines.join('\n')}\n`)
-  const person = questioner(io)
-  try {
-    for (;;) {
-      const answer = (
-        await person.line(
-          `Which servers? Numbers such as 1,3-5, "none", or Enter for ${own === found.length ? 'all' : `1-${own}`}: `,
-        )
-      )
-        ?.trim()
-        .toLowerCase()
-      if (answer === undefined) throw new McpError('CANCELLED', 'nothing was changed')
-      if (answer === '') return found.slice(0, own)
-      if (answer === 'all') return found
-      if (answer === 'none') return []
-      const numbers = numbersOf(answer, found.length)
-      if (numbers) return found.filter((_, index) => numbers.has(index + 1))
-      person.say('That is no list of these numbers.')
-    }
-  } finally {
-    person.close()
+  const usual = own === found.length ? 'all' : own === 0 ? 'none' : own === 1 ? '1' : `1-${own}`
+  for (;;) {
+    const answer = (await person.line(`Which servers? Numbers such as 1,3-5, "none", or Enter for ${usual}: `))?.trim().toLowerCase()
+    if (answer === undefined) throw new McpError('CANCELLED', 'nothing was changed')
+    if (answer === '') return found.slice(0, own)
+    if (answer === 'all') return found
+    if (answer === 'none') return []
+    const numbers = numbersOf(answer, found.length)
+    if (numbers) return found.filter((_, index) => numbers.has(index + 1))
+    person.say('That is no list of these numbers.')
   }
 }
 

@@ -14,7 +14,7 @@ import { openCredentials, type Credentials } from '../credentials/store.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context } from './command.ts'
 import { nearest } from './nearest.ts'
-import { questioner } from './question.ts'
+import { questioner, type Questioner } from './question.ts'
 
 export interface Machine {
   readonly on: Surroundings
@@ -74,12 +74,12 @@ export function scopeNamed(text: string): Scope {
 
 /**
  * The person's yes to what was shown. Without a terminal there is nobody to ask: throws USAGE unless `yes`. Throws CANCELLED
- * when the answer is no.
+ * when the answer is no. `asked` is somebody who was asked before, and typed ahead perhaps; it is closed.
  */
-export async function consent(question: string, yes: boolean, { io }: Context): Promise<void> {
+export async function consent(question: string, yes: boolean, { io }: Context, asked?: Questioner): Promise<void> {
   if (yes) return
   requireTerminal(io)
-  const person = questioner(io)
+  const person = asked ?? questioner(io)
   try {
     if ((await person.yes(question, true)) !== true) throw new McpError('CANCELLED', 'nothing was changed')
   } finally {
