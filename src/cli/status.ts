@@ -67,7 +67,9 @@ function show(now: ProxyStatus, again: boolean, context: Context): void {
   )
   const head = ['SERVER', 'STATE', 'PROTOCOL', 'TRANSPORT', 'PID', 'TOOLS', 'RESOURCES', 'PROMPTS', 'IN FLIGHT', 'RESTARTS']
   stdout.write(`${paintStates(tableFor(stdout, head, rows, style.bold), now.backends, style)}\n`)
-  if (now.lastReload?.ok === false) stdout.write(`\nconfig not applied ${now.lastReload.at}: ${printable(now.lastReload.message ?? '', stdout)}\n`)
+  const { lastReload } = now
+  if (lastReload?.ok === false)
+    stdout.write(`\nconfig not applied ${lastReload.at}: ${printable(lastReload.message ?? '', stdout)}\n`)
   for (const { alias, lastFailure } of now.backends)
     if (lastFailure)
       stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
