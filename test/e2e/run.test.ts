@@ -43,7 +43,7 @@ describe('a server that does not work', () => {
     expect(textOf(await client.request('tools/call', call('one__echo', { message: 'fine' })))).toBe('fine')
     await eventually(() => (why.test(client.stderr()) && client.stderr().includes('broken') ? true : undefined), 'the reason on stderr')
     const refused = await client.request('tools/call', call('broken__anything'))
-    expect(refused['error']).toMatchObject({ code: expect.any(Number), message: expect.stringMatching(/broken/) })
+    expect(refused['error']).toMatchObject({ code: -32603, message: expect.stringMatching(/broken/), data: { backend: 'broken' } })
   })
 
   it('starts slower than its era is asked for: it serves all the same, at the first attempt', async () => {
