@@ -23,6 +23,8 @@ interface ShownHub {
 interface ShownPlace {
   readonly scope: Scope
   readonly file: string
+  /** The project these servers are for; null = none in particular. */
+  readonly folder: string | null
   readonly exists: boolean
   readonly problem: { readonly code: string; readonly message: string } | null
   /** Servers of its own. */
@@ -60,6 +62,7 @@ function shownOf({ client, isInstalled, places }: ClientState, machine: Machine,
       return {
         scope: place.scope,
         file: place.file,
+        folder: place.folder ?? null,
         exists,
         problem: problem ? { code: problem.code, message: problem.message } : null,
         servers: [...servers.keys()].filter(name => name !== ours?.[0]),
@@ -92,15 +95,18 @@ function print(shown: readonly ShownClient[], context: Context): void {
   const { bold, dim } = styleFor(context, stdout)
   const rows = shown.flatMap(({ client, installed, places }) => {
     const [first] = places
-    const there = places.filter(({ exists, hub }, index) => exists || hub !== null || (index === 0 && installed))
+    // Every project has its part of one file; those without servers are nothing to show.
+    const isWorthARow = ({ scope, exists, hub, servers }: ShownPlace): boolean =>
+      hub !== null || (scope === 'local' ? servers.length > 0 : exists)
+    const there = places.filter((place, index) => isWorthARow(place) || (index === 0 && installed))
     if (there.length === 0) return [[client, 'no', first?.scope ?? '', '-', '', first?.file ?? '']]
-    return there.map(({ scope, file, exists, problem, servers, hub }) => [
+    return there.map(({ scope, file, folder, exists, problem, servers, hub }) => [
       client,
       installed ? 'yes' : 'no',
       scope,
       hubText(hub),
       problem ? 'cannot be read' : exists ? String(servers.length) : '-',
-      file,
+      scope === 'local' && folder !== null ? `${file}, for ${folder}` : file,
     ])
   })
   const head = ['CLIENT', 'INSTALLED', 'SCOPE', 'HUB', 'OTHER SERVERS', 'FILE']

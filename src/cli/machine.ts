@@ -5,6 +5,7 @@ import { newConfigFile } from '../clients/import.ts'
 import { Journal } from '../clients/journal.ts'
 import { launchOf } from '../clients/launch.ts'
 import { clientOf, clients } from '../clients/list.ts'
+import { hasReference } from '../config/expand.ts'
 import { findConfig } from '../config/find.ts'
 import { resolvePath } from '../config/paths.ts'
 import { places } from '../config/places.ts'
@@ -99,7 +100,7 @@ export function hideSecrets(document: unknown, { redactor }: Context): void {
   const walk = (node: unknown, key: string): void => {
     if (Array.isArray(node)) node.forEach(item => walk(item, key))
     else if (isRaw(node)) for (const [name, value] of Object.entries(node)) walk(value, name)
-    else if (typeof node === 'string' && (isTokenShaped(node) || (looksSecret(key) && !isPlainValue(node)))) redactor.add([node])
+    else if (typeof node === 'string' && !hasReference(node) && (isTokenShaped(node) || (looksSecret(key) && !isPlainValue(node)))) redactor.add([node])
   }
   walk(document, '')
 }

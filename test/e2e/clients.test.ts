@@ -265,6 +265,7 @@ describe('import', () => {
   it('moves secrets into the store, and shows command lines whole', async () => {
     const { stdout } = await ok('import', 'codex', '--yes')
     expect(stdout).toContain(`${process.execPath} ${fixture('v1.mjs')} --name docs`)
+    expect(stdout).toContain("env DOCS_API_KEY='${cred:docs_DOCS_API_KEY}'")
     const text = readFileSync(join(own, 'config.json'), 'utf8')
     expect(JSON.parse(text).mcpServers.docs.env).toEqual({ DOCS_API_KEY: '${cred:docs_DOCS_API_KEY}', LANG: '${LANG:-}' })
     expect(stdout + text).not.toContain('k3y-')
