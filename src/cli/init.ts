@@ -105,8 +105,9 @@ async function choose(found: readonly Found[], own: number, person: Questioner, 
   io.stdout.write(`${lines.join('\n')}\n`)
   const usual = own === found.length ? 'all' : own === 0 ? 'none' : own === 1 ? '1' : `1-${own}`
   for (;;) {
-    const answer = (await person.line(`Which servers? Numbers such as 1,3-5, "none", or Enter for ${usual}: `))?.trim().toLowerCase()
-    if (answer === undefined) throw new McpError('CANCELLED', 'nothing was changed')
+    const line = await person.line(`Which servers? Numbers such as 1,3-5, "none", or Enter for ${usual}: `)
+    if (line === undefined) throw new McpError('CANCELLED', 'nothing was changed')
+    const answer = line.trim().toLowerCase()
     if (answer === '') return found.slice(0, own)
     if (answer === 'all') return found
     if (answer === 'none') return []

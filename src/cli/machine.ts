@@ -5,7 +5,6 @@ import { newConfigFile } from '../clients/import.ts'
 import { Journal } from '../clients/journal.ts'
 import { launchOf } from '../clients/launch.ts'
 import { clientOf, clients } from '../clients/list.ts'
-import { hasReference } from '../config/expand.ts'
 import { findConfig } from '../config/find.ts'
 import { resolvePath } from '../config/paths.ts'
 import { places } from '../config/places.ts'
@@ -97,10 +96,21 @@ export function requireTerminal(io: Context['io']): void {
 
 /** Teaches the redactor what a client's file has written out: a diff shows lines beside the changed ones. */
 export function hideSecrets(document: unknown, { redactor }: Context): void {
+  const note = (text: string, key: string): void => {
+    // A reference is no secret, and what is left of `Bearer ${X}` is none either.
+    const literal = text.replace(/\$?\{[^}]*\}/g, '')
+    if (isTokenShaped(literal) || (looksSecret(key) && !isPlainValue(literal))) redactor.add([text])
+  }
   const walk = (node: unknown, key: string): void => {
-    if (Array.isArray(node)) node.forEach(item => walk(item, key))
+    if (Array.isArray(node)) node.forEach((item, index) => walk(item, isFlag(node[index - 1]) ? String(node[index - 1]) : key))
     else if (isRaw(node)) for (const [name, value] of Object.entries(node)) walk(value, name)
-    else if (typeof node === 'string' && !hasReference(node) && (isTokenShaped(node) || (looksSecret(key) && !isPlainValue(node)))) redactor.add([node])
+    else if (typeof node === 'string') {
+      const [, flag, value] = /^(-{0,2}[\w-]+)[=:] *(.+)$/s.exec(node) ?? []
+      if (flag !== undefined && value !== undefined) note(value, flag)
+      note(node, key)
+    }
   }
   walk(document, '')
 }
+
+const isFlag = (word: unknown): boolean => typeof word === 'string' && /^--?[\w-]+$/.test(word)

@@ -61,7 +61,9 @@ export async function perform(plan: Plan, journal: Journal, store: Credentials):
 /** Restores what we have written; what somebody else wrote in between is theirs. */
 async function rollBack(operation: Operation, journal: Journal, store: Credentials): Promise<void> {
   const plan = await planUndo([operation], () => true)
-  const files = plan.files.map(one => (one.obstacle === undefined ? one : { ...one, before: one.snapshot.bytes, obstacle: undefined }))
+  const files = plan.files.map(one =>
+    one.obstacle === undefined ? one : { ...one, before: one.snapshot.bytes, obstacle: undefined },
+  )
   await takeBack({ ...plan, files }, { journal, store, force: false })
 }
 

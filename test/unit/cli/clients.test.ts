@@ -59,6 +59,15 @@ it('what a client asks its user for is asked once, not shown, and stored', async
   expect(io.out() + io.err()).not.toContain('s3cret-value')
 })
 
+it('a diff shows the lines around ours without their secrets', async () => {
+  const around = { command: 'x', args: ['--api-key', 'flagged-1234', '--token=joined-1234', 'plain-word'], env: { A_TOKEN: 'Bearer ${env:REF}', B_TOKEN: 'literal-1234' } }
+  writeFileSync(join(home, '.cursor', 'mcp.json'), JSON.stringify({ mcpServers: { around } }))
+  expect(await run('install', 'cursor', '--dry-run')).toBe(0)
+  expect(io.out()).toContain('plain-word')
+  expect(io.out()).toContain('Bearer ${env:REF}')
+  for (const secret of ['flagged-1234', 'joined-1234', 'literal-1234']) expect(io.out()).not.toContain(secret)
+})
+
 it('clients shows our entry and how it differs', async () => {
   expect(await run('clients')).toBe(0)
   expect(io.out()).toMatch(/cursor +yes +user +hub, differs +2 /)
