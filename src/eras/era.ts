@@ -30,7 +30,7 @@ export function serve(channel: Channel, options: ServeOptions): Serving {
   let draining = false
   let settleClosed = (): void => {}
   const closed = new Promise<void>(resolve => (settleClosed = resolve))
-  const link = new ChannelLink(channel)
+  const link = new ChannelLink(channel, options.lastAskId)
   const { peer } = link
 
   const front = (era: Era): Front =>

@@ -18,7 +18,8 @@ export class ChannelLink implements Link {
   private handlers: PeerHandlers | undefined
   private early: ((handlers: PeerHandlers) => void)[] = []
 
-  constructor(channel: Channel) {
+  /** Ids of requests to the other end count on from `lastId`. */
+  constructor(channel: Channel, lastId?: number) {
     this.channel = channel
     this.peer = new Peer(channel, {
       request: incoming => this.handlers ? this.handlers.request(incoming) : this.keep(handlers => handlers.request(incoming)),
@@ -32,7 +33,7 @@ export class ChannelLink implements Link {
         if (this.handlers) this.handlers.closed(reason)
         else this.early.push(handlers => handlers.closed(reason))
       },
-    })
+    }, lastId)
   }
 
   /** Hands the messages over, first those that came before. */

@@ -132,9 +132,9 @@ export class Opening {
       forget()
       return { connection }
     } catch (error) {
-      const answer = late()
-      const verdict = answer && readProbe(answer)
-      if (verdict?.kind === 'modern' || verdict?.kind === 'again')
+      // The refusal may name the newer revisions itself, before the late answer comes.
+      const words = [late(), toMcpError(error)].flatMap(answer => (answer ? [readProbe(answer).kind] : []))
+      if (words.includes('modern') || words.includes('again'))
         return { next: { kind: 'probe', silenceMs: this.options.timeouts.start }, because: error }
       if (link.died) return { next: { kind: 'legacy', assumed: false }, because: error }
       throw error

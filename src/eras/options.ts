@@ -15,6 +15,8 @@ export interface ServeOptions {
   /** Whether to name the asking backend in front of an ask's text: so when the gateway has several. */
   readonly nameAsker: boolean
   readonly asks: AskLimits
+  /** Ids of requests to the client count on from here; 0 by default. */
+  readonly lastAskId?: number | undefined
 }
 
 export interface AskLimits {

@@ -68,13 +68,14 @@ export class Peer {
   private readonly handlers: PeerHandlers
   private pending: SlotMap<RequestId, Pending> = noPending
   private incoming: SlotMap<RequestId, CancelSource> = noIncoming
-  private nextId = 0
+  private nextId: number
   private gone: McpError | undefined
 
-  /** Opens the channel: messages flow from here on. */
-  constructor(channel: Channel, handlers: PeerHandlers) {
+  /** Opens the channel: messages flow from here on. Ids of our own requests count on from `lastId`. */
+  constructor(channel: Channel, handlers: PeerHandlers, lastId = 0) {
     this.channel = channel
     this.handlers = handlers
+    this.nextId = lastId
     channel.open({
       message: (message, relatedTo) => this.receive(message, relatedTo),
       malformed: (error, id, part) => this.malformed(error, id, part),

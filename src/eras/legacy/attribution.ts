@@ -70,14 +70,6 @@ function onlyEar(room: Room): Owner {
   return only ? { kind: 'watcher', watcher: only } : { kind: 'nobody', reason: 'no call is open and no client listens' }
 }
 
-/** The clients a server's view of the world is made of: those that told roots or can be asked, those with calls that may ask. */
-export function clientsOf(room: Room): Set<string> {
-  const clients = new Set<string>()
-  for (const { client, interest, ask } of room.watchers) if (ask || interest.roots) clients.add(client.id)
-  for (const open of askingOf(room)) clients.add(open.call.client.id)
-  return clients
-}
-
 /**
  * Who may read a log message: the one call it belongs to, or every listener that `may` allows. While calls of one
  * client or principal are open, what the server logs may be theirs and goes to nobody else.

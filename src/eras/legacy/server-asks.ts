@@ -7,7 +7,7 @@ import { McpError, rpcCodes } from '../../gateway/errors.ts'
 import { elicitation, isObject, missingFor, roots, sampling } from '../asks.ts'
 import type { ConnectOptions } from '../options.ts'
 import type { Incoming } from '../peer.ts'
-import { clientsOf, earOf, ownerOf, type Owner, type Room } from './attribution.ts'
+import { earOf, ownerOf, type Owner, type Room } from './attribution.ts'
 import type { Interests } from './interests.ts'
 import type { Desk, OpenCall } from './open-call.ts'
 import type { Ownership } from './ownership.ts'
@@ -42,9 +42,6 @@ export class ServerAsks {
   }
 
   private put(incoming: Incoming, ask: Ask, owner: Owner): void {
-    const exact = owner.kind === 'call' && owner.exact
-    const isJoined = ask.method === roots && !exact && clientsOf(this.room).size !== 1
-    if (isJoined) return incoming.respond({ roots: this.interests.roots() })
     switch (owner.kind) {
       case 'call':
         return this.askCall(incoming, ask, owner)

@@ -218,8 +218,16 @@ describe('roots', () => {
     const { server, connection } = await connected()
     connection.watch(new FakeWatcher(legacyClient(), { roots: [a, b] }, async () => ({})))
     connection.watch(new FakeWatcher(other, { roots: [b] }, async () => ({})))
-    void connection.handle(toolCall('x', { client: other })).catch(() => {})
     expect((await server.ask('roots/list')).result).toEqual({ roots: [a, b] })
+  })
+
+  it('are asked of the only client whose call is open, whoever else listens', async () => {
+    const { server, connection } = await connected()
+    connection.watch(new FakeWatcher(legacyClient(), { roots: [a] }, async () => ({})))
+    const outcome = connection.handle(toolCall('x', { client: other }))
+    await server.next('tools/call')
+    void server.ask('roots/list')
+    expect(await outcome).toMatchObject({ kind: 'inputRequired', requests: { 'ask-1': { method: 'roots/list' } } })
   })
 
   it('are none of a calling client that has none', async () => {
