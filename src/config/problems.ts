@@ -1,36 +1,42 @@
 /** What can be wrong with a config file, and how it is said. Findings carry a key path; problems carry a position. */
 
-export type ProblemCode =
+export const problemCodes = [
   // The file as text.
-  | 'ENCODING'
-  | 'SYNTAX'
-  | 'TOO_LARGE'
-  | 'TOO_DEEP'
-  | 'DUPLICATE_KEY'
-  | 'FORBIDDEN_KEY'
+  'ENCODING',
+  'SYNTAX',
+  'TOO_LARGE',
+  'TOO_DEEP',
+  'DUPLICATE_KEY',
+  'FORBIDDEN_KEY',
   // The file as a config.
-  | 'UNKNOWN_KEY'
-  | 'WRONG_TYPE'
-  | 'BAD_VALUE'
-  | 'MISSING_KEY'
-  | 'CONFLICT'
-  | 'BAD_ALIAS'
-  | 'NO_SERVERS'
-  | 'UNKNOWN_OVERRIDE'
+  'UNKNOWN_KEY',
+  'WRONG_TYPE',
+  'BAD_VALUE',
+  'MISSING_KEY',
+  'CONFLICT',
+  'BAD_ALIAS',
+  'NO_SERVERS',
+  'UNKNOWN_OVERRIDE',
   // What it refers to; these hold one backend back.
-  | 'UNSET_VARIABLE'
-  | 'BAD_REFERENCE'
-  | 'UNKNOWN_CREDENTIAL'
-  | 'MISSING_FILE'
-  | 'CREDENTIALS_UNSAFE'
-  | 'CREDENTIALS_INVALID'
+  'UNSET_VARIABLE',
+  'BAD_REFERENCE',
+  'UNKNOWN_CREDENTIAL',
+  'MISSING_FILE',
+  'CREDENTIALS_UNSAFE',
+  'CREDENTIALS_INVALID',
   // What `validate` looks at besides.
-  | 'DEAD_COMMAND'
-  | 'LITERAL_SECRET'
-  | 'UNSAFE_MODE'
-  | 'UNPINNED_PACKAGE'
-  | 'LOADER_VARIABLE'
-  | 'INSECURE_URL'
+  'DEAD_COMMAND',
+  'LITERAL_SECRET',
+  'UNSAFE_MODE',
+  'UNPINNED_PACKAGE',
+  'LOADER_VARIABLE',
+  'INSECURE_URL',
+  // What the client will make of it.
+  'OFF_PATH',
+  'CLIENT_LIMIT',
+] as const
+
+export type ProblemCode = (typeof problemCodes)[number]
 
 export type Severity = 'error' | 'warning'
 

@@ -59,10 +59,14 @@ const codes = {
   LISTEN_FAILED: [rpcCodes.internal, 1],
   DEGRADED: [rpcCodes.internal, 3],
   SHUTTING_DOWN: [rpcCodes.internal, 1],
+  // What became of the shared background process.
+  DAEMON_DIED: [rpcCodes.internal, 1],
+  DAEMON_HELD: [rpcCodes.internal, 6],
   INTERNAL: [rpcCodes.internal, 1],
 } as const satisfies Record<string, readonly [number, number]>
 
 export type ErrorCode = keyof typeof codes
+export const errorCodes = Object.keys(codes) as ErrorCode[]
 
 export interface ErrorDetails {
   /** What to do about it. */

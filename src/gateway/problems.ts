@@ -2,19 +2,22 @@
  * What was odd in the offers, in words for people: gathered per kind and backend, so that a server with thousands of odd
  * items costs one line. The texts quote servers and stand in logs and terminals, hence bounded and printable.
  */
-export type ProblemCode =
+export const problemCodes = [
   /** Two items want one public name; neither is offered. */
-  | 'NAME_COLLISION'
+  'NAME_COLLISION',
   /** An own name was illegal or too long and stands shortened, with a hash. */
-  | 'NAME_CHANGED'
+  'NAME_CHANGED',
   /** A backend lists one name twice; the first counts. */
-  | 'NAME_DUPLICATE'
+  'NAME_DUPLICATE',
   /** An item that is not an object with a name or URI; left out. */
-  | 'ITEM_INVALID'
+  'ITEM_INVALID',
   /** A URI that a backend earlier in the config offers too; namespaced. */
-  | 'URI_CLASH'
+  'URI_CLASH',
   /** A rule of the config names something the backend does not offer. */
-  | 'RULE_UNMATCHED'
+  'RULE_UNMATCHED',
+] as const
+
+export type ProblemCode = (typeof problemCodes)[number]
 
 export interface Problem {
   readonly code: ProblemCode
