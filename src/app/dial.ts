@@ -12,6 +12,7 @@ import type { Channel } from '../transports/channel.ts'
 import { childProcess } from '../transports/child-process.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import type { StopTiming } from '../transports/stop.ts'
+import { hushed } from './redact.ts'
 import { patient, remoteChannel } from './remote.ts'
 import type { Verdicts } from './verdicts.ts'
 
@@ -74,7 +75,9 @@ async function open(
     asks,
     cancellation,
   }
-  const connection = await connect(options)
+  const connection = await connect(options).catch((error: unknown) => {
+    throw hushed(error, context.redact)
+  })
   return endpoint.kind === 'url' ? patient(connection) : connection
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { looksSecret } from '../config/secrets.ts'
+import { McpError } from '../gateway/errors.ts'
 
 export const mask = '***'
 
@@ -93,6 +94,19 @@ function* base64Of(value: string): Generator<string> {
       if (sure.length >= 6) yield sure
     }
   }
+}
+
+/** The error without secrets in its texts: what a server says when it will not start is said to clients and in `status`. */
+export function hushed(thrown: unknown, redact: (text: string) => string): unknown {
+  if (!(thrown instanceof McpError)) return thrown
+  const { code, message, details } = thrown
+  const { hint, rpc } = details
+  return new McpError(code, redact(message), {
+    ...details,
+    cause: thrown,
+    hint: hint === undefined ? undefined : redact(hint),
+    rpc: rpc && { ...rpc, message: redact(rpc.message) },
+  })
 }
 
 /** A copy for logs: secret fields masked by name, errors as name and message, at most `depth` levels. */

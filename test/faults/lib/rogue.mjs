@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // A server that misbehaves as it is told. Plain JSON-RPC without an SDK: it starts fast and can break every rule. Each of
 // its answers carries its own marker and its caller's, so that whoever gets one can tell whether it was meant for him.
-// Flags: --marker M --journal FILE --tools N --mute --die --deaf --slow-start MS --modern --blab NAME (prints that variable)
+// Flags: --marker M --journal FILE --tools N --mute --die --deaf --slow-start MS --modern
+// --blab NAME (prints that variable) --refuse NAME (refuses everything and says the variable)
 import { appendFileSync, writeSync } from 'node:fs'
 
 const flags = new Map()
@@ -203,6 +204,7 @@ function take({ id, method, params }) {
     return
   }
   if (id === undefined || method === undefined || flags.has('mute')) return
+  if (flags.has('refuse')) return say({ id, error: { code: -32000, message: `the token ${process.env[flags.get('refuse')]} is not mine` } })
   if (method === 'tools/call') {
     const tool = tools[params.name]
     if (!tool) return say({ id, error: { code: -32602, message: `no tool ${params.name}` } })

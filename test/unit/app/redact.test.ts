@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { mask, Redactor, redactFields } from '../../../src/app/redact.ts'
+import { McpError } from '../../../src/gateway/errors.ts'
+import { hushed, mask, Redactor, redactFields } from '../../../src/app/redact.ts'
 
 const redactor = (...values: string[]): Redactor => {
   const made = new Redactor()
@@ -106,4 +107,14 @@ describe('fields', () => {
     loop['self'] = loop
     expect(() => JSON.stringify(redactFields(loop))).not.toThrow()
   })
+})
+
+it('an error loses the secrets in its texts and nothing else', () => {
+  const { scrub } = redactor('s3cret')
+  const rpc = { code: -32000, message: 'not s3cret', data: { kept: true } }
+  const error = hushed(new McpError('BACKEND_ERROR', 'no s3cret', { hint: 'its s3cret', backend: 'a', retryAfterMs: 5, rpc }), scrub) as McpError
+  expect(error).toMatchObject({ code: 'BACKEND_ERROR', message: `no ${mask}` })
+  expect(error.details).toMatchObject({ hint: `its ${mask}`, backend: 'a', retryAfterMs: 5, rpc: { ...rpc, message: `not ${mask}` } })
+  const other = new Error('s3cret')
+  expect(hushed(other, scrub)).toBe(other)
 })
