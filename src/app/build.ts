@@ -22,6 +22,7 @@ import { sweep } from '../transports/sweep.ts'
 import { createCatalogueStore } from './catalogue-store.ts'
 import { followFiles, type LastReload } from './lifecycle.ts'
 import { memberOf, type MemberContext } from './members.ts'
+import { createProfiles, type ClientFit } from './profiles.ts'
 import { Crew } from './reload.ts'
 import { telemetry } from './telemetry.ts'
 import { packageName, version } from './version.ts'
@@ -44,6 +45,8 @@ export interface ProxyStatus {
   readonly pid: number
   readonly uptimeMs: number
   readonly backends: readonly BackendStatus[]
+  /** Clients for which tools were changed or held back; absent where there are none. */
+  readonly clients?: readonly ClientFit[] | undefined
   /** Absent while the config has not been read again. */
   readonly lastReload?: LastReload | undefined
 }
@@ -54,10 +57,10 @@ export interface House {
   status(): ProxyStatus
   /** One backend alone, under its own names; undefined = no such alias. */
   alone(alias: string): Gateway | undefined
-  /** What a client's side of the house needs, for a way in of its own. */
-  serveOptions(gateway: Gateway, principal: string): ServeOptions
+  /** What a client's side of the house needs, for a way in of its own. `client`: what `--client` says it is. */
+  serveOptions(gateway: Gateway, principal: string, client?: string): ServeOptions
   serve(channel: Channel): Serving
-  serveStdio(input: Readable, output: Writable): Serving
+  serveStdio(input: Readable, output: Writable, client?: string): Serving
   /** Reads the config again; undefined where there is nothing to read. */
   reload(): Promise<LastReload | undefined>
   /** Stops every server; in a hurry with less patience. */
@@ -107,8 +110,9 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
     load && followFiles({ loaded, files: [places.credentials], load, apply: fresh => crew.apply(fresh.config), log })
   void sweep(places.runtime, { log })
 
-  const serveOptions = (of: Gateway, principal: string): ServeOptions => ({
-    gateway: of,
+  const profiles = createProfiles(() => running.clients)
+  const serveOptions = (of: Gateway, principal: string, client?: string): ServeOptions => ({
+    gateway: profiles.fitted(of, client),
     principal,
     log,
     sealKey,
@@ -127,6 +131,7 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
       pid: process.pid,
       uptimeMs: Math.round(performance.now() - started),
       backends: gateway.status(),
+      ...(profiles.status().length > 0 ? { clients: profiles.status() } : {}),
       ...(lifecycle?.last ? { lastReload: lifecycle.last } : {}),
     }),
     alone(alias) {
@@ -139,10 +144,10 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
     },
     serveOptions,
     serve: serveChannel,
-    serveStdio: (input, output) => {
+    serveStdio: (input, output, client) => {
       // What is not known from earlier is started while the client still says hello.
       void gateway.warm()
-      return serveChannel(stdioChannel(input, output, { log }))
+      return serve(stdioChannel(input, output, { log }), serveOptions(gateway, 'local', client))
     },
     reload: async () => lifecycle?.reload(),
     async close(hurry = false) {

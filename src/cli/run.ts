@@ -32,7 +32,7 @@ export const define: Define = (command, start) => {
 export async function run({ client, failed }: RunOptions, opened: Opened, context: Context): Promise<number> {
   const { house, log, file } = opened
   const { io } = context
-  const serving = house.serveStdio(io.stdin, io.stdout)
+  const serving = house.serveStdio(io.stdin, io.stdout, client)
   let code: number = exitCodes.done
   let asked = 0
   const stop = (signal: Signal): void => {

@@ -23,6 +23,19 @@ export interface Config {
   }
   readonly daemon: { readonly enabled: boolean; /** Milliseconds; 0 = never. */ readonly idleTimeout: number }
   readonly catalog: { readonly cache: boolean; /** Milliseconds. */ readonly maxAge: number }
+  /** By the client's id or by what it calls itself, over what is known of it. */
+  readonly clients: Readonly<Record<string, ClientOverrides>>
+}
+
+/** Left out: as it is known; 0 = no limit. */
+export interface ClientOverrides {
+  /** What the client calls us. */
+  readonly server?: string | undefined
+  readonly nameLength?: number | undefined
+  readonly tools?: number | undefined
+  readonly description?: number | undefined
+  readonly messageBytes?: number | undefined
+  readonly plainSchemas?: boolean | undefined
 }
 
 export type LogLevelName = 'debug' | 'info' | 'warn' | 'error' | 'silent'

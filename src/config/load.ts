@@ -202,7 +202,8 @@ function warnAboutNothing(drafts: readonly BackendDraft[], findings: Finding[]):
     findings.push(warning('NO_SERVERS', [], 'every server is disabled'))
 }
 
-function settingsOf({ names, startWait, listen, log, daemon, catalog }: ParsedSettings, base: string): Omit<Config, 'backends'> {
+function settingsOf(parsed: ParsedSettings, base: string): Omit<Config, 'backends'> {
+  const { names, startWait, listen, log, daemon, catalog, clients } = parsed
   const path = (value: string | undefined): string | undefined => (value === undefined ? undefined : resolvePath(value, base))
   return {
     names,
@@ -211,6 +212,7 @@ function settingsOf({ names, startWait, listen, log, daemon, catalog }: ParsedSe
     log: { level: log.level, format: log.format, file: path(log.file) },
     daemon,
     catalog,
+    clients,
   }
 }
 

@@ -3,7 +3,7 @@
  * schema-backend.ts; nothing else knows a key, a default or a bound.
  */
 import * as z from 'zod/mini'
-import { choice, defaulted, duration, flag, group, integer, list, optional, required, ruled, text } from './fields.ts'
+import { choice, defaulted, duration, flag, group, integer, list, map, optional, required, ruled, size, text } from './fields.ts'
 import { backendSchema, defaultsSchema } from './schema-backend.ts'
 
 const separator = ruled(value => /^[A-Za-z0-9_.-]{1,8}$/.test(value), 'one to eight of A-Z a-z 0-9 _ . -', {
@@ -73,6 +73,20 @@ const settings = {
       maxAge: defaulted(duration(), '24h', 'Older than this, it is checked in the background.'),
     }),
     'The stored catalogue.',
+  ),
+  clients: defaulted(
+    map(
+      z.object({
+        server: optional(text(), 'What the client calls us; it stands in what the client puts before a tool’s name. Usual: `hub`.'),
+        nameLength: optional(integer(0, 1024), 'Characters of a tool’s name, with what the client puts before it.'),
+        tools: optional(integer(0, 100_000), 'Tools it takes; those beyond are held back.'),
+        description: optional(integer(0, 1_000_000), 'Characters of a description it reads.'),
+        messageBytes: optional(size(0), 'Largest message it can take.'),
+        plainSchemas: optional(flag(), 'Whether schemas have their references written out.'),
+      }),
+    ),
+    {},
+    'Limits of clients, by id (`cursor`) or by what they call themselves, over what is known of them; 0 = no limit.',
   ),
 }
 

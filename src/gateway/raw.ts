@@ -52,6 +52,11 @@ export class RawJson {
     return new RawJson(Buffer.from(`{${pieces.join(',')}}`), members, value)
   }
 
+  /** Bytes it takes, give or take what was lifted off. */
+  get size(): number {
+    return this.bytes.length + this.added.length
+  }
+
   /** Whether it came with this member. Added ones do not count. */
   has(name: string): boolean {
     for (const member of this.members) if (member.name === name) return true

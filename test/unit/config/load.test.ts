@@ -51,6 +51,7 @@ describe('defaults', () => {
       log: { level: 'info', format: undefined, file: undefined },
       daemon: { enabled: true, idleTimeout: 900_000 },
       catalog: { cache: true, maxAge: 86_400_000 },
+      clients: {},
     })
   })
 
