@@ -46,7 +46,7 @@ export interface ProxyStatus {
   readonly uptimeMs: number
   readonly backends: readonly BackendStatus[]
   /** Clients for which tools were changed or held back; absent where there are none. */
-  readonly clients?: readonly ClientFit[] | undefined
+  readonly adapted?: readonly ClientFit[] | undefined
   /** Absent while the config has not been read again. */
   readonly lastReload?: LastReload | undefined
 }
@@ -59,8 +59,9 @@ export interface House {
   alone(alias: string): Gateway | undefined
   /** What a client's side of the house needs, for a way in of its own. `client`: what `--client` says it is. */
   serveOptions(gateway: Gateway, principal: string, client?: string): ServeOptions
-  serve(channel: Channel): Serving
-  serveStdio(input: Readable, output: Writable, client?: string): Serving
+  /** Where a client may have open questions of another process's, ids of ours count on from `lastAskId`. */
+  serve(channel: Channel, lastAskId?: number, client?: string): Serving
+  serveStdio(input: Readable, output: Writable, lastAskId?: number, client?: string): Serving
   /** Reads the config again; undefined where there is nothing to read. */
   reload(): Promise<LastReload | undefined>
   /** Stops every server; in a hurry with less patience. */
@@ -121,7 +122,8 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
     },
     asks,
   })
-  const serveChannel = (channel: Channel): Serving => serve(channel, serveOptions(gateway, 'local'))
+  const serveChannel = (channel: Channel, lastAskId?: number, client?: string): Serving =>
+    serve(channel, Object.assign(serveOptions(gateway, 'local', client), { lastAskId }))
 
   return {
     gateway,
@@ -131,7 +133,7 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
       pid: process.pid,
       uptimeMs: Math.round(performance.now() - started),
       backends: gateway.status(),
-      ...(profiles.status().length > 0 ? { clients: profiles.status() } : {}),
+      ...(profiles.status().length > 0 ? { adapted: profiles.status() } : {}),
       ...(lifecycle?.last ? { lastReload: lifecycle.last } : {}),
     }),
     alone(alias) {
@@ -144,10 +146,10 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
     },
     serveOptions,
     serve: serveChannel,
-    serveStdio: (input, output, client) => {
+    serveStdio: (input, output, lastAskId, client) => {
       // What is not known from earlier is started while the client still says hello.
       void gateway.warm()
-      return serve(stdioChannel(input, output, { log }), serveOptions(gateway, 'local', client))
+      return serveChannel(stdioChannel(input, output, { log }), lastAskId, client)
     },
     reload: async () => lifecycle?.reload(),
     async close(hurry = false) {

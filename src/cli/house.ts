@@ -33,10 +33,17 @@ export type Purpose = 'server' | 'command'
 const holdMs = 250
 
 /** `given`: a config that stands in no file; else the one that the flags and the environment name. */
-export async function openHouse(context: Context, purpose: Purpose, given?: Loaded): Promise<Opened> {
+export async function openHouse(
+  context: Context,
+  purpose: Purpose,
+  given?: Loaded,
+  /** Hears of every config that was loaded, the first one before anything is built of it. */
+  heard: (loaded: Loaded) => void = () => {},
+): Promise<Opened> {
   const { io, globals, redactor } = context
   const { loaded, notices } = given ? { loaded: given, notices: [] } : await findAndLoad(context)
   const follows = purpose === 'server' && !given
+  heard(loaded)
   const { config, file } = loaded
   const isTerminal = io.stderr.isTTY === true
   const log = openLog({
@@ -60,7 +67,13 @@ export async function openHouse(context: Context, purpose: Purpose, given?: Load
     places: places(io.env),
     redact: redactor.scrub,
     debug: log.level === 'debug',
-    ...(follows && { load: () => load(file, context) }),
+    ...(follows && {
+      load: async () => {
+        const fresh = await load(file, context)
+        heard(fresh)
+        return fresh
+      },
+    }),
     brief: purpose === 'command',
   })
   const release = follows ? io.onReload(() => void house.reload()) : undefined

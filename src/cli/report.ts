@@ -16,7 +16,7 @@ export interface ReportOptions {
 }
 
 /** The exit codes of every command; docs/exit-codes.md is the table for people. */
-export const exitCodes = { done: 0, failure: 1, usage: 2, degraded: 3, notRunning: 4, signIn: 5, interrupted: 130 } as const
+export const exitCodes = { done: 0, failure: 1, usage: 2, degraded: 3, notRunning: 4, signIn: 5, held: 6, interrupted: 130 } as const
 
 /** Writes the failure to stderr and says which exit code it means. */
 export function report(thrown: unknown, io: Pick<Io, 'stderr' | 'env'>, options: ReportOptions): number {

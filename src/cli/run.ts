@@ -1,12 +1,11 @@
 /**
- * `run`: the merged server over stdio, for one client. stdout belongs to the protocol from here on: everything for people goes
- * to stderr. Owns the order of its end: calls first, then servers, then the log.
+ * `run`: the merged server over stdio, for one client: through the daemon where there can be one, else in this process. stdout
+ * belongs to the protocol from here on: everything for people goes to stderr.
  */
 import type { Context, Define } from './command.ts'
-import { openHouse, type Opened } from './house.ts'
+import type { Opened } from './house.ts'
 import type { Signal } from './io.ts'
 import { exitCodes } from './report.ts'
-import { welcome } from './welcome.ts'
 
 /** How long calls in flight may take once we are asked to stop, milliseconds. */
 const drainMs = { first: 25_000, second: 0 }
@@ -24,15 +23,34 @@ export const define: Define = (command, start) => {
   command
     .option('--client <name>', 'which client this is for, e.g. cursor')
     .option('--no-daemon', 'keep everything in this process (so does MCP_PROXY_NO_DAEMON=1)')
-    .action(({ client }: { client?: string }) =>
-      start(async context => run({ client }, await openHouse(context, 'server'), context)),
+    .action(({ client, daemon }: { client?: string; daemon: boolean }) =>
+      start(async context => {
+        if (daemon && wantsDaemon(context)) {
+          const { relay } = await import('./relay.ts')
+          const code = await relay({ client }, context)
+          if (code !== undefined) {
+            await drained(context)
+            return code
+          }
+        }
+        const { openHouse } = await import('./house.ts')
+        return run({ client }, await openHouse(context, 'server'), context)
+      }),
     )
 }
 
+/** Who looks at this very process, or asks for its log, gets one that does the work itself. */
+function wantsDaemon({ io, globals }: Context): boolean {
+  const isOff = !['', '0', 'false', undefined].includes(io.env['MCP_PROXY_NO_DAEMON'])
+  const isWatched = io.stdin.isTTY === true || globals.debug || globals.verbose || globals.logLevel !== undefined || globals.profile !== undefined
+  return !isOff && !isWatched
+}
+
+/** In this process. Owns the order of its end: calls first, then servers, then the log. */
 export async function run({ client, failed }: RunOptions, opened: Opened, context: Context): Promise<number> {
   const { house, log, file } = opened
   const { io } = context
-  const serving = house.serveStdio(io.stdin, io.stdout, client)
+  const serving = house.serveStdio(io.stdin, io.stdout, undefined, client)
   let code: number = exitCodes.done
   let asked = 0
   const stop = (signal: Signal): void => {
@@ -50,7 +68,7 @@ export async function run({ client, failed }: RunOptions, opened: Opened, contex
     void serving.drain(drainMs.second)
   })
   log.info({ pid: process.pid, file, client, servers: opened.config.backends.length }, 'serving over stdio')
-  if (io.stderr.isTTY === true && !context.globals.quiet) void welcome(opened, context)
+  if (io.stderr.isTTY === true && !context.globals.quiet) void import('./welcome.ts').then(({ welcome }) => welcome(opened, context))
   try {
     await serving.closed
     log.debug({}, 'the client is gone')

@@ -62,7 +62,7 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
   const { io } = context
   let listener: HouseListener
   try {
-    listener = await open(options, opened, context)
+    listener = await openListener(options, opened, context)
   } catch (error) {
     await opened.close()
     throw error
@@ -89,7 +89,8 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
   return code
 }
 
-async function open(options: ServeOptions, { house, log, config }: Opened, context: Context): Promise<HouseListener> {
+/** Binds what the options say, or else the config. */
+export async function openListener(options: ServeOptions, { house, log, config }: Opened, context: Context): Promise<HouseListener> {
   const { io, redactor, globals } = context
   const { listen } = config
   const chosen = options.http || options.socket !== undefined

@@ -1,12 +1,14 @@
 /** `status`: the state of every server. Exit code 0 when all are healthy, 3 when one is not. */
 import type { BackendState, BackendStatus } from '../gateway/contract.ts'
-import type { Cancellation } from '../gateway/cancellation.ts'
+import { CancelSource, type Cancellation } from '../gateway/cancellation.ts'
 import type { ProxyStatus } from '../app/build.ts'
 import { styleFor, type Context, type Define } from './command.ts'
 import { probe, withHouse, type Opened } from './house.ts'
 import { printable, type Paint, type Style } from './io.ts'
 import { exitCodes } from './report.ts'
 import { tableFor } from './table.ts'
+
+const intervalMs = 2000
 
 export interface StatusOptions {
   readonly watch: boolean
@@ -18,11 +20,13 @@ export const define: Define = (command, start) => {
   command
     .option('--watch', 'show it again every two seconds, until interrupted')
     .action(({ watch }: { watch?: boolean }) =>
-      start(context =>
-        withHouse(context, (opened, cancellation) =>
-          status({ watch: watch === true, interval: 2000 }, opened, context, cancellation),
-        ),
-      ),
+      start(async context => {
+        const running = await statusOfRunning(watch === true, context)
+        if (running !== undefined) return running
+        return withHouse(context, (opened, cancellation) =>
+          status({ watch: watch === true, interval: intervalMs }, opened, context, cancellation),
+        )
+      }),
     )
 }
 
@@ -32,7 +36,7 @@ export async function status(
   context: Context,
   cancellation: Cancellation,
 ): Promise<number> {
-  // Nothing runs in the background yet that could be asked: the servers are started and asked themselves.
+  // Nothing runs in the background that could be asked: the servers are started and asked themselves.
   await probe(house)
   for (;;) {
     const now = house.status()
@@ -41,6 +45,33 @@ export async function status(
     await pause(options.interval, cancellation)
     if (cancellation.cancelled) return exitCodes.interrupted
   }
+}
+
+/** Of the daemon of this config; undefined = there is none that answers. */
+async function statusOfRunning(watch: boolean, context: Context): Promise<number | undefined> {
+  const { placeOf, runningDaemon } = await import('./daemon.ts')
+  const place = placeOf(context)
+  const cancellation = new CancelSource()
+  const release = watch ? context.io.onSignal(() => cancellation.cancel('interrupted')) : undefined
+  try {
+    for (;;) {
+      const running = await runningDaemon(place)
+      if (!running) return undefined
+      const code = showStatus(running.status, context, watch)
+      if (!watch) return code
+      await pause(intervalMs, cancellation)
+      if (cancellation.cancelled) return exitCodes.interrupted
+    }
+  } finally {
+    release?.()
+  }
+}
+
+/** Prints the status another process gave of itself, and says which exit code it means. */
+export function showStatus(content: unknown, context: Context, again = false): number {
+  const now = content as ProxyStatus
+  show(now, again, context)
+  return now.backends.every(isFine) ? exitCodes.done : exitCodes.degraded
 }
 
 /** A server nobody needs now is fine; so is one that was switched off. */

@@ -1,0 +1,124 @@
+/**
+ * At most one daemon per config: a file that names its owner, made in one step, taken over in one step when its owner is
+ * gone. Owns the proof that an owner is gone; knows nothing of what it protects.
+ */
+import { randomBytes } from 'node:crypto'
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { findProcess, unknownStart, type ProcessRef } from '../transports/process-tree.ts'
+import { bootId } from '../transports/run-file.ts'
+
+export interface LockOwner extends ProcessRef {
+  /** Which boot of the machine `start` counts from; empty where that is not known. */
+  readonly boot: string
+  /** Of this very lock: a later process with an equal pid and start is another one. */
+  readonly nonce: string
+  /** Epoch milliseconds. */
+  readonly since: number
+}
+
+export interface Lock {
+  /** Who held it before and did not let go, though the machine has not been restarted since. */
+  readonly crashed: LockOwner | undefined
+  isOurs(): Promise<boolean>
+  /** Removes it if it is still ours. */
+  release(): Promise<void>
+}
+
+export type Taken = { readonly lock: Lock } | { readonly owner: LockOwner }
+
+/** A takeover is a rename; one that takes this long was broken off. */
+const tornAfterMs = 5_000
+const attempts = 50
+
+/** Takes the lock, or says whose it is. Rejects when the folder cannot be written to. */
+export async function takeLock(path: string): Promise<Taken> {
+  const start = (await findProcess(process.pid))?.start ?? unknownStart
+  const self: LockOwner = { pid: process.pid, start, boot: bootId(), nonce: randomBytes(8).toString('hex'), since: Date.now() }
+  const mine = `${path}.${self.nonce}`
+  await writeFile(mine, JSON.stringify(self), { mode: 0o600, flag: 'wx' })
+  try {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      if (await linked(mine, path)) return { lock: lockOf(path, self, undefined) }
+      const owner = await readOwner(path)
+      if (owner && (await isAlive(owner))) return { owner }
+      // Let go of just now: then it is to be made, not to be taken over.
+      const isThere = owner !== undefined || (await stat(path).then(() => true, () => false))
+      if (isThere && (await takeOver(path, mine, owner))) return { lock: lockOf(path, self, owner?.boot === self.boot ? owner : undefined) }
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  } finally {
+    await rm(mine, { force: true })
+  }
+  throw new Error(`the lock ${path} can be neither taken nor read`)
+}
+
+export async function readOwner(path: string): Promise<LockOwner | undefined> {
+  try {
+    const { pid, start, boot, nonce, since } = JSON.parse(await readFile(path, 'utf8')) as LockOwner
+    const isWhole = Number.isSafeInteger(pid) && pid > 1 && [start, boot, nonce].every(each => typeof each === 'string') && Number.isFinite(since)
+    return isWhole && /^[0-9a-f]{16}$/.test(nonce) ? { pid, start, boot, nonce, since } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export async function isAlive({ pid, start, boot }: LockOwner): Promise<boolean> {
+  if (boot !== bootId()) return false
+  const row = await findProcess(pid)
+  // Where processes cannot be listed, only the id can be asked after.
+  if (!row && process.platform === 'win32') return exists(pid)
+  return row !== undefined && (start === unknownStart || row.start === start)
+}
+
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/**
+ * Puts our file in the place of a dead owner's. Only who makes the `taking` file of that very owner may, and an owner that
+ * was replaced never comes back, so nobody can remove a lock that is alive.
+ */
+async function takeOver(path: string, mine: string, dead: LockOwner | undefined): Promise<boolean> {
+  const taking = `${path}.${dead?.nonce ?? 'broken'}.taking`
+  if (!(await linked(mine, taking))) {
+    const age = await stat(taking).then(({ ctimeMs }) => Date.now() - ctimeMs, () => 0)
+    if (age > tornAfterMs) await rm(taking, { force: true })
+    return false
+  }
+  try {
+    const now = await readOwner(path)
+    if (now?.nonce !== dead?.nonce) return false
+    await rename(taking, path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  } finally {
+    await rm(taking, { force: true })
+  }
+}
+
+function lockOf(path: string, self: LockOwner, crashed: LockOwner | undefined): Lock {
+  const isOurs = async (): Promise<boolean> => (await readOwner(path))?.nonce === self.nonce
+  return {
+    crashed,
+    isOurs,
+    async release() {
+      if (await isOurs()) await rm(path, { force: true })
+    },
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What a client has told its server that a new one in its place must hear again: who it is, the log level, what it follows. Loaded
+ * alone by a relay that speaks neither era, so it imports nothing of them but types.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Message, RequestId } from '../transports/channel.ts'
+
+type Params = Message['params']
+
+/** A server that does not answer what is told again is taken as it is, milliseconds. */
+const patienceMs = 10_000
+
+export class Replay {
+  /** Ids of what is told again: none of a client's own may be equal. */
+  private readonly prefix = `replay-${randomBytes(6).toString('hex')}-`
+  private ids = 0
+  private opening: { id: RequestId; params: Params; answered: boolean } | undefined
+  private confirmed: { params: Params } | undefined
+  private level: Params
+  private readonly followed = new Map<unknown, Params>()
+  /** Open requests that are subscriptions. */
+  private readonly streams = new Map<RequestId, Message>()
+  /** Streams opened again, whose second confirmation the client has not asked for. */
+  private readonly reopened = new Set<unknown>()
+  private isLeaving = false
+  private awaited: { id: RequestId; next: () => void } | undefined
+
+  /** The client said this. */
+  sent(message: Message): void {
+    const { method, id, params } = message
+    switch (method) {
+      case 'initialize':
+        // The second word of a client that opens twice counts, and with it all begins anew.
+        if (id === undefined || id === null) return
+        this.opening = { id, params, answered: false }
+        this.confirmed = undefined
+        this.level = undefined
+        return this.followed.clear()
+      case 'notifications/initialized':
+        this.confirmed = { params }
+        return
+      case 'logging/setLevel':
+        this.level = params
+        return
+      case 'resources/subscribe':
+        return void this.followed.set(params?.['uri'], params)
+      case 'resources/unsubscribe':
+        return void this.followed.delete(params?.['uri'])
+      case 'subscriptions/listen':
+        return void (id !== undefined && id !== null && this.streams.set(id, message))
+      case 'notifications/cancelled':
+        return void this.streams.delete(params?.['requestId'] as RequestId)
+      default:
+    }
+  }
+
+  /** The server said this. True = it is not for the client. */
+  heard(message: Message): boolean {
+    const { id, method } = message
+    if (method !== undefined) return this.reopened.size > 0 && this.isSecondConfirmation(message)
+    if (id === undefined || id === null) return false
+    if (this.opening?.id === id && !this.opening.answered) this.opening.answered = true
+    // A server that leaves ends its streams; they go on with the next one.
+    if (this.isLeaving && this.streams.has(id)) return true
+    this.streams.delete(id)
+    if (typeof id !== 'string' || !id.startsWith(this.prefix)) return false
+    if (this.awaited?.id === id) this.awaited.next()
+    return true
+  }
+
+  /** The server ends soon, in good order, and another one takes its place. */
+  leaving(): void {
+    this.isLeaving = true
+  }
+
+  /** Whether this open request is asked again, so that its answer is still to come. */
+  keeps(id: RequestId): boolean {
+    return this.streams.has(id) || (this.opening?.id === id && !this.opening.answered)
+  }
+
+  /** Tells a new server all of it. `done` is called once it may hear more. */
+  tell(send: (message: Message) => void, done: () => void): void {
+    this.reopened.clear()
+    this.isLeaving = false
+    const { opening } = this
+    const rest = (): void => {
+      this.tellRest(send)
+      done()
+    }
+    if (!opening) return rest()
+    if (!opening.answered) {
+      send({ jsonrpc: '2.0', id: opening.id, method: 'initialize', ...(opening.params && { params: opening.params }) })
+      return done()
+    }
+    const id = this.nextId()
+    const timer = setTimeout(() => this.awaited?.next(), patienceMs)
+    this.awaited = {
+      id,
+      next: () => {
+        clearTimeout(timer)
+        this.awaited = undefined
+        rest()
+      },
+    }
+    send({ jsonrpc: '2.0', id, method: 'initialize', ...(opening.params && { params: opening.params }) })
+  }
+
+  /** The server that was being told is gone, too. */
+  broken(): void {
+    if (this.awaited) this.awaited = { id: this.awaited.id, next: () => {} }
+  }
+
+  private tellRest(send: (message: Message) => void): void {
+    const say = (method: string, params: Params): void =>
+      send({ jsonrpc: '2.0', id: this.nextId(), method, ...(params && { params }) })
+    if (this.confirmed) send({ jsonrpc: '2.0', method: 'notifications/initialized', ...(this.confirmed.params && { params: this.confirmed.params }) })
+    if (this.level) say('logging/setLevel', this.level)
+    for (const params of this.followed.values()) say('resources/subscribe', params)
+    for (const [id, message] of this.streams) {
+      this.reopened.add(id)
+      send(message)
+    }
+  }
+
+  private nextId(): string {
+    return `${this.prefix}${++this.ids}`
+  }
+
+  /** 2026-07-28 basic/utilities/subscriptions: each stream begins with exactly one confirmation. */
+  private isSecondConfirmation({ method, params }: Message): boolean {
+    if (method !== 'notifications/subscriptions/acknowledged') return false
+    const meta = params?.['_meta'] as { [key: string]: unknown } | undefined
+    return this.reopened.delete(meta?.['io.modelcontextprotocol/subscriptionId'])
+  }
+}
