@@ -8,7 +8,7 @@ export default defineConfig({
     projects: [
       { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/rules.test.ts'], testTimeout: 10_000 } },
       { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'paths', include: ['test/paths/**/*.test.ts'], testTimeout: 10_000 } },
-      { test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
       // One file at a time (`npm run test:faults` says so): they measure, and they load the machine.
       { test: { ...shared, name: 'faults', include: ['test/faults/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 } },
       { test: { ...shared, name: 'soak', include: ['test/faults/**/*.soak.ts'], testTimeout: 0, hookTimeout: 60_000 } },
