@@ -71,7 +71,7 @@ describe('a server that stands still', () => {
   })
 
   it('and one that answers byte by byte costs its caller the deadline, and nobody else anything', async () => {
-    const dripping = client.call('still', 'drip', { everyMs: 100 })
+    const dripping = client.call('still', 'drip', { everyMs: 30 })
     const times: number[] = []
     let over = false
     void dripping.reply.then(() => (over = true))
