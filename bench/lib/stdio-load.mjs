@@ -1,22 +1,18 @@
 // A load over stdio: keeps `depth` requests in flight and counts what they cost the process at the other end.
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { cpuOf, pidsOf, rssOf } from './processes.mjs'
+import { spread } from './spread.mjs'
 
-const ticks = 100 // USER_HZ, which Linux fixes for what it shows in /proc
-
-/** CPU microseconds a process has used so far, from /proc/<pid>/stat: a count, not a share. */
-export function cpuMicros(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticks
-}
-
-export function rssBytes(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
-}
+let marks = 0
 
 /** Opens a process and its handshake. `era`: legacy | modern. */
-export async function open({ command, args, env, era = 'legacy' }) {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', process.env.BENCH_VERBOSE ? 'inherit' : 'ignore'], env: { ...process.env, ...env } })
+export async function open({ command, args, env, cwd, era = 'legacy', patienceMs = 20_000, direct = false }) {
+  const mark = `stdio-${process.pid}-${++marks}`
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', process.env.BENCH_VERBOSE ? 'inherit' : 'ignore'], cwd, env: { ...process.env, ...env, BENCH_SUBJECT: mark } })
+  const limit = setTimeout(() => child.kill('SIGKILL'), patienceMs)
+  child.stdin.on('error', () => {})
+  const gone = new Promise((_, reject) => child.once('exit', () => reject(new Error('exited'))))
+  gone.catch(() => {})
   const pending = new Map()
   let chunks = []
   let next = 0
@@ -39,7 +35,7 @@ export async function open({ command, args, env, era = 'legacy' }) {
     new Promise((resolve, reject) => {
       const id = ++next
       pending.set(id, line => resolve(line))
-      child.once('exit', () => reject(new Error(`${command} exited`)))
+      gone.catch(reject)
       child.stdin.write(JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...meta, ...params } }) + '\n')
     })
   if (era === 'modern') await request('server/discover')
@@ -47,16 +43,21 @@ export async function open({ command, args, env, era = 'legacy' }) {
     await request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } })
     child.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
   }
+  const { tools } = JSON.parse((await request('tools/list')).toString()).result
+  const tool = tools.find(({ name }) => name.endsWith('echo'))?.name
+  if (!tool) throw new Error('it lists no echo tool')
+  clearTimeout(limit)
+  const pids = pidsOf(mark, direct)
 
   /** `calls` calls of `method` with `depth` in flight. Returns µs of CPU per call, calls per second, latencies in ms. */
   async function load({ method, params, calls, depth }) {
     const body = JSON.stringify({ ...meta, ...params })
     const latencies = new Float64Array(calls)
-    const cpu = cpuMicros(child.pid)
+    const cpu = cpuOf(pids)
     const started = performance.now()
     let sent = 0
     let done = 0
-    await new Promise(resolve => {
+    await Promise.race([gone, new Promise(resolve => {
       let batch = ''
       const send = () => {
         if (sent >= calls) return
@@ -83,12 +84,30 @@ export async function open({ command, args, env, era = 'legacy' }) {
       }
       for (let i = 0; i < depth; i++) send()
       flush()
-    })
+    })])
     const ms = performance.now() - started
-    latencies.sort()
-    return { microsPerCall: (cpuMicros(child.pid) - cpu) / calls, perSecond: (calls / ms) * 1000, p50: latencies[calls >> 1], p99: latencies[Math.floor(calls * 0.99)] }
+    return { ...spread(latencies), microsPerCall: (cpuOf(pids) - cpu) / calls, perSecond: (calls / ms) * 1000, errors: 0 }
   }
-  return { pid: child.pid, request, load, close: () => new Promise(resolve => (child.once('exit', resolve), child.stdin.end())) }
+  return {
+    pid: child.pid,
+    tool,
+    mark,
+    request,
+    load,
+    rss: () => rssOf(pidsOf(mark, direct)),
+    call: (args, calls, depth) => load({ method: 'tools/call', params: { name: tool, arguments: args }, calls, depth }),
+    list: (calls, depth) => load({ method: 'tools/list', params: {}, calls, depth }),
+    async close(patienceMs = 3000) {
+      if (child.exitCode !== null) return
+      const ended = new Promise(resolve => child.once('exit', resolve))
+      child.stdin.end()
+      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs)
+      await ended
+      clearTimeout(timer)
+      // A daemon of its own would outlive it.
+      for (const pid of pidsOf(mark, true)) process.kill(pid, 'SIGTERM')
+    },
+  }
 }
 
 function idOf(line) {

@@ -1,0 +1,91 @@
+// The gate for CI: what a call costs, counted in instructions (valgrind's callgrind), as a multiple of what the null relay
+// costs. Counts hardly depend on the machine and not at all on who else uses it, so a rise of 10 % over the committed baseline is ours.
+//   node bench/gate.mjs [--update]      exit 0 within bounds or no valgrind, 1 beyond
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { open } from './lib/stdio-load.mjs'
+import { backendScript, node, ourRun } from './lib/subjects.mjs'
+
+const here = name => fileURLToPath(new URL(name, import.meta.url))
+const baselineFile = here('baseline.json')
+const allowed = 1.1
+const began = performance.now()
+if (spawnSync('valgrind', ['--version']).status !== 0) {
+  console.log('skipped: valgrind is not installed')
+  process.exit(0)
+}
+
+const backend = [backendScript, '--legacy', '--tools', '100']
+// Optimised soon, so that little warm-up is needed: under valgrind every call takes a hundred times as long.
+const steady = ['--single-threaded', '--predictable', '--hash-seed=1', '--random-seed=1', '--always-sparkplug', '--interrupt-budget=12000']
+const run = ourRun({ b: { command: node, args: backend } }, { catalog: { cache: false }, log: { level: 'silent' }, startWait: '60s', defaults: { timeouts: { start: '60s' } } })
+const subjects = {
+  ours: run,
+  null: { command: node, args: [here('lib/null-relay.mjs'), '--', node, ...backend] },
+}
+// What goes before the counting begins: start and compilation are not what a call costs.
+const warmUp = async target => {
+  await target.call({ message: 'hello' }, 3000, 16)
+  await target.call({ bytes: 10_000 }, 200, 8)
+  await target.list(60, 4)
+}
+const cells = {
+  echo: [2000, (target, count) => target.call({ message: 'hello' }, count, 16)],
+  '10 KB': [300, (target, count) => target.call({ bytes: 10_000 }, count, 8)],
+  list: [200, (target, count) => target.list(count, 4)],
+}
+
+/** Instructions per call, cell by cell, of one run: callgrind writes down what was counted since it last did. */
+async function measure({ command, args, env }) {
+  const out = join(mkdtempSync(join(tmpdir(), 'mcp-gate-')), 'out')
+  const target = await open({
+    command: 'setarch',
+    args: ['-R', 'valgrind', '--tool=callgrind', `--callgrind-out-file=${out}`, '--log-file=/dev/null', command, ...steady, ...args],
+    env,
+    patienceMs: 200_000,
+  })
+  let dumps = 0
+  const counted = async () => {
+    await promisify(execFile)('callgrind_control', ['-d', String(target.pid)])
+    const file = `${out}.${++dumps}`
+    for (;;) {
+      const total = existsSync(file) && /^(?:totals|summary): (\d+)/m.exec(readFileSync(file, 'utf8'))
+      if (total) return Number(total[1])
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+  await warmUp(target)
+  await counted()
+  const figures = {}
+  for (const [cell, [count, load]] of Object.entries(cells)) {
+    await load(target, count)
+    figures[cell] = (await counted()) / count
+  }
+  await target.close(0)
+  return figures
+}
+
+const [ours, floor] = await Promise.all([measure(subjects.ours), measure(subjects.null)])
+const measured = { ours, null: floor }
+const ratios = Object.fromEntries(Object.keys(cells).map(cell => [cell, measured.ours[cell] / measured.null[cell]]))
+const key = `node ${process.versions.node.split('.')[0]}`
+const baselines = existsSync(baselineFile) ? JSON.parse(readFileSync(baselineFile, 'utf8')) : {}
+let failed = false
+for (const [cell, ratio] of Object.entries(ratios)) {
+  const base = baselines[key]?.[cell]
+  const worse = base !== undefined && ratio > base * allowed
+  failed ||= worse
+  console.log(`${cell.padEnd(6)} ${Math.round(measured.ours[cell]).toLocaleString('en')} instructions, ${ratio.toFixed(3)} × null relay; baseline ${base?.toFixed(3) ?? 'none'}${worse ? '  TOO MUCH' : ''}`)
+}
+console.log(`${((performance.now() - began) / 1000).toFixed(0)} s`)
+if (process.argv.includes('--update')) {
+  baselines[key] = Object.fromEntries(Object.entries(ratios).map(([cell, ratio]) => [cell, Number(ratio.toFixed(3))]))
+  writeFileSync(baselineFile, JSON.stringify(baselines, null, 2) + '\n')
+} else if (failed) {
+  console.log('A call costs over 10 % more than the baseline. If that is the price of something worth it: node bench/gate.mjs --update, and say why.')
+}
+process.exit(failed && !process.argv.includes('--update') ? 1 : 0)
