@@ -9,6 +9,7 @@ import { version } from '../app/version.ts'
 import { findConfig } from '../config/find.ts'
 import { places } from '../config/places.ts'
 import { attach, type AttachOptions } from '../daemon/attach.ts'
+import type { Goodbye } from '../daemon/hello.ts'
 import { daemonPlace } from '../daemon/place.ts'
 import { Relay, type Way } from '../daemon/relay.ts'
 import type { Context } from './command.ts'
@@ -17,6 +18,9 @@ import { exitCodes } from './report.ts'
 
 /** A client waits for its first answer; one that is served already can wait for a daemon that pauses before it starts. */
 const patienceMs = { first: 15_000, again: 20_000 }
+
+/** Who makes a daemon end to start another one is given so long to do it, milliseconds. */
+const restartMs = 2_000
 
 /** Serves until the client is gone; undefined = there is no daemon, and nothing has been read or written. */
 export async function relay({ client }: { readonly client: string | undefined }, context: Context): Promise<number | undefined> {
@@ -40,8 +44,9 @@ export async function relay({ client }: { readonly client: string | undefined },
   }
 
   let close: (() => Promise<void>) | undefined
-  const again = async (): Promise<Way> => {
-    const next = await attach({ ...options, patienceMs: patienceMs.again })
+  const again = async (goodbye: Goodbye | undefined): Promise<Way> => {
+    const leaveMs = goodbye === 'restart' ? restartMs : 0
+    const next = await attach({ ...options, patienceMs: patienceMs.again, leaveMs })
     if (next.socket) return wayOf(next.socket)
     say(next.because)
     const inside = await serveInside(client, context)

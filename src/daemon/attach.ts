@@ -24,6 +24,8 @@ export interface AttachOptions {
   readonly mayStart: () => Promise<boolean>
   /** How long all of it may take, milliseconds. */
   readonly patienceMs: number
+  /** Somebody else is about to start one, perhaps of another version: how long to leave that to them, milliseconds. */
+  readonly leaveMs?: number | undefined
 }
 
 /** `because`: one line for people, where the reason is worth one. */
@@ -46,10 +48,11 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   }
 }
 
-async function search({ place, version, env, client, script, mayStart, patienceMs }: AttachOptions): Promise<Attachment> {
-  const until = performance.now() + patienceMs
+async function search({ place, version, env, client, script, mayStart, patienceMs, leaveMs = 0 }: AttachOptions): Promise<Attachment> {
+  const begun = performance.now()
+  const until = begun + patienceMs
   let started: Started | undefined
-  let isAskedToGo = false
+  const askedToGo = new Set<string>()
   for (; performance.now() < until; await pause()) {
     const state = await readState(place.state)
     const answer = state && (await enter(state, { version, env, client }))
@@ -59,8 +62,8 @@ async function search({ place, version, env, client, script, mayStart, patienceM
     if (answer?.because === 'silent') return alone('the daemon does not answer: keeping the servers in this process')
     if (answer?.because === 'protocol') return alone('the daemon is of another version: keeping the servers in this process')
     if (answer?.because === 'disabled') return alone()
-    if (state && answer?.because === 'older' && !isAskedToGo) {
-      isAskedToGo = true
+    if (state && answer?.because === 'older' && !askedToGo.has(state.nonce)) {
+      askedToGo.add(state.nonce)
       await control(state, version, 'replace')
     }
     if (answer && answer.because !== 'gone') continue
@@ -72,7 +75,7 @@ async function search({ place, version, env, client, script, mayStart, patienceM
       continue
     }
     const owner = await readOwner(place.lock)
-    if (owner && (await isAlive(owner))) continue
+    if ((owner && (await isAlive(owner))) || performance.now() < begun + leaveMs) continue
     if ((await heldUntil(place.crashes)) !== undefined) return alone(heldWords)
     if (!(await mayStart())) return alone()
     started = start(place, script, env, ['--on-demand'])

@@ -21,8 +21,8 @@ export interface RelayOptions {
   readonly input: Readable
   readonly output: Writable
   readonly first: Way
-  /** Another one to take the place of one that is gone. Rejects when there is none for now. */
-  readonly again: () => Promise<Way>
+  /** Another one to take the place of one that is gone, which said so if it could. Rejects when there is none for now. */
+  readonly again: (goodbye: Goodbye | undefined) => Promise<Way>
 }
 
 interface Held {
@@ -204,7 +204,7 @@ export class Relay {
     }, patienceMs)
     for (let attempt = 0; !this.isOver; attempt++) {
       try {
-        const way = await this.options.again()
+        const way = await this.options.again(this.leaving)
         this.isSearching = false
         if (this.isOver) way.close()
         else this.take(way)

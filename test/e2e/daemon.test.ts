@@ -2,82 +2,13 @@
  * Many `run` processes, one daemon: who shares what, whose question reaches whom, and what a client notices when the daemon goes.
  * Processes are counted, not believed.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
-import type { JsonObject } from '../../src/gateway/contract.ts'
-import { connectClient, eventually, type Answers, type ClientKind, type Target, type TestClient } from '../fixtures/clients/client.ts'
-import { initialize, startRaw, type RawClient } from '../fixtures/clients/raw.ts'
-import { bin, createSandbox, stdioBackend, type Sandbox } from './harness.ts'
+import { describe, expect, it } from 'vitest'
+import { eventually, type Answers, type ClientKind } from '../fixtures/clients/client.ts'
+import { initialize } from '../fixtures/clients/raw.ts'
+import { both, call, share, textOf } from './daemon-kit.ts'
 
-const open: Array<() => Promise<unknown>> = []
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close()
-})
-
-interface Shared {
-  readonly sandbox: Sandbox
-  readonly target: Target
-  /** A command of the binary, with the daemon switched on. */
-  run(...args: string[]): ReturnType<Sandbox['run']>
-  client(kind: ClientKind, answers?: Answers): Promise<TestClient>
-  raw(env?: Record<string, string>): RawClient
-  /** Process ids by what is in their command line. */
-  processes(word: string): number[]
-  daemons(): number[]
-  /** Names of the files through which it is found. */
-  files(): string[]
-}
-
-function share(config: (sandbox: Sandbox) => JsonObject): Shared {
-  const sandbox = createSandbox()
-  const file = sandbox.config(config(sandbox))
-  const env = { ...sandbox.env, MCP_PROXY_NO_DAEMON: '' }
-  const target: Target = { command: process.execPath, args: [bin, 'run', '--config', file], env, cwd: sandbox.dir }
-  const commandLine = (pid: number): string => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-    } catch {
-      return ''
-    }
-  }
-  const processes = (word: string): number[] => sandbox.survivors().filter(pid => commandLine(pid).includes(word))
-  const run: Shared['run'] = (...args) => sandbox.run([...args, '--config', file], { env: { MCP_PROXY_NO_DAEMON: '' } })
-  open.push(async () => {
-    await run('daemon', 'stop')
-    await sandbox.dispose()
-  })
-  return {
-    sandbox, target, run, processes,
-    daemons: () => processes('daemon start --foreground'),
-    async client(kind, answers = {}) {
-      const client = await connectClient({ ...target, kind, answers })
-      open.push(() => client.close())
-      return client
-    },
-    raw(more = {}) {
-      const client = startRaw({ ...target, env: { ...env, ...more } })
-      open.push(() => client.close())
-      return client
-    },
-    files() {
-      try {
-        return readdirSync(join(sandbox.env['MCP_PROXY_HOME'] as string, 'run')).filter(name => name.startsWith('daemon-'))
-      } catch {
-        return []
-      }
-    },
-  }
-}
-
-const both = (settings: JsonObject = {}) => (sandbox: Sandbox): JsonObject => ({
-  mcpServers: { old: stdioBackend(sandbox, 'v1', 'old'), new: stdioBackend(sandbox, 'v2-modern', 'new') },
-  ...settings,
-})
 const kinds: readonly ClientKind[] = ['v1', 'v1', 'v2-legacy', 'v2-modern', 'v2-modern']
 const named = (name: string): Answers => ({ elicit: () => ({ action: 'accept', content: { name } }) })
-const call = (name: string, args: JsonObject = {}) => ({ name, arguments: args })
-const textOf = (response: JsonObject) => ((response['result'] as any)?.content?.[0]?.text ?? JSON.stringify(response)) as string
 const thrown = (promise: Promise<unknown>): Promise<any> => promise.then(() => undefined, (error: unknown) => error)
 
 describe('five clients', () => {
