@@ -145,8 +145,8 @@ export const stdioBackend = (sandbox: Sandbox, kind: BackendKind, alias: string,
 })
 
 /** Starts a fixture server on a free port. */
-export const remoteBackend = (sandbox: Sandbox, kind: BackendKind, alias: string, transport: 'http' | 'sse'): Promise<Started> =>
-  startListening(process.execPath, serverArgs(sandbox, kind, alias, ['--transport', transport]), { env: { ...sandbox.env } })
+export const remoteBackend = (sandbox: Sandbox, kind: BackendKind, alias: string, transport: 'http' | 'sse', extra: readonly string[] = []): Promise<Started> =>
+  startListening(process.execPath, serverArgs(sandbox, kind, alias, ['--transport', transport, ...extra]), { env: { ...sandbox.env } })
 
 export interface Started {
   readonly url: string
