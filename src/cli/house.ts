@@ -125,7 +125,7 @@ function levelOf({ logLevel, debug, verbose, quiet, json }: Globals, { config, t
 
 /** Starts or contacts every server, known from earlier or not. Never rejects: their states say how it went. */
 export async function probe({ gateway }: House): Promise<void> {
-  await Promise.all(gateway.members.map(member => member.offered()))
+  await Promise.all(gateway.members.map(member => member.offered(true)))
 }
 
 /** Runs a command on an open house. A signal cancels its calls and ends it with CANCELLED. */

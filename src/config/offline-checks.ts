@@ -29,11 +29,25 @@ const loaders = new Set([
 
 const runners = /^(?:npx|uvx|bunx|pipx|pnpx)$/
 
-/** Problems of a config that loads. `env` gives the PATH; default: this process's. */
-export async function offlineChecks(
-  loaded: Loaded,
-  { env = process.env }: { readonly env?: Environment } = {},
-): Promise<Problem[]> {
+/** Where programs are looked for. */
+export interface Search {
+  readonly path: string
+  /** Folders searched at a start when the path has no such program. */
+  readonly more?: readonly string[] | undefined
+  /** The client whose path this is, as people call it. */
+  readonly of?: string | undefined
+}
+
+export interface OfflineOptions {
+  /** Gives the PATH; default: this process's. */
+  readonly env?: Environment | undefined
+  /** Counts instead of that PATH. */
+  readonly search?: Search | undefined
+}
+
+/** Problems of a config that loads. */
+export async function offlineChecks(loaded: Loaded, { env = process.env, search }: OfflineOptions = {}): Promise<Problem[]> {
+  const where = search ?? { path: env['PATH'] ?? env['Path'] ?? '' }
   const findings: Finding[] = [...checkModes(loaded), ...checkSettings(loaded)]
   for (const backend of loaded.config.backends) {
     if (!backend.enabled) continue
@@ -42,13 +56,13 @@ export async function offlineChecks(
     const several = Array.isArray(written['instances'])
     backend.endpoints.forEach((endpoint, index) => {
       const at: Path = ['mcpServers', backend.alias, ...(several ? ['instances', index] : [])]
-      findings.push(...checkEndpoint(endpoint, at, backend, env))
+      findings.push(...checkEndpoint(endpoint, at, backend, where))
     })
   }
   return Promise.all(findings.map(loaded.trail.problem))
 }
 
-function* checkEndpoint(endpoint: Endpoint, at: Path, { alias }: BackendConfig, env: Environment): Generator<Finding> {
+function* checkEndpoint(endpoint: Endpoint, at: Path, { alias }: BackendConfig, where: Search): Generator<Finding> {
   const own = { backend: alias }
   if (endpoint.kind === 'url') {
     const { protocol, hostname } = new URL(endpoint.url)
@@ -61,7 +75,7 @@ function* checkEndpoint(endpoint: Endpoint, at: Path, { alias }: BackendConfig, 
     if (endpoint.caFile !== undefined) yield* checkFile(endpoint.caFile, [...at, 'caFile'], alias)
     return
   }
-  yield* checkCommand(endpoint, at, alias, env)
+  yield* checkCommand(endpoint, at, alias, where)
   for (const name of Object.keys(endpoint.env))
     if (loaders.has(name))
       yield warning(
@@ -76,12 +90,16 @@ function* checkCommand(
   { command, args, cwd, env: own }: CommandEndpoint,
   at: Path,
   alias: string,
-  env: Environment,
+  where: Search,
 ): Generator<Finding> {
   const path = [...at, 'command']
-  const search = own['PATH'] ?? env['PATH'] ?? env['Path'] ?? ''
-  const reason = whyDead(command, search)
-  if (reason) yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${reason.message}`, { backend: alias, hint: reason.hint })
+  const search = own['PATH'] === undefined ? where : { ...where, path: own['PATH'], of: undefined }
+  const dead = whyDead(command, search)
+  if (dead)
+    yield (dead.works ? warning : fault)(dead.works ? 'OFF_PATH' : 'DEAD_COMMAND', path, `${pathText(path)}: ${dead.message}`, {
+      backend: alias,
+      hint: dead.hint,
+    })
   const name = command.replace(/^.*[/\\]/, '').replace(/\.(?:cmd|exe)$/i, '')
   if (runners.test(name) && !args.some(arg => !arg.startsWith('-')))
     yield fault('DEAD_COMMAND', path, `${pathText(path)}: ${name} without a package has nothing to run`, {
@@ -98,20 +116,33 @@ function* checkCommand(
     yield fault('MISSING_FILE', [...at, 'cwd'], `${pathText([...at, 'cwd'])}: there is no folder ${cwd}`, { backend: alias })
 }
 
-function whyDead(command: string, search: string): { message: string; hint: string | undefined } | undefined {
+interface Dead {
+  readonly message: string
+  readonly hint?: string | undefined
+  /** It is found in another way. */
+  readonly works?: boolean | undefined
+}
+
+function whyDead(command: string, { path, more = [], of }: Search): Dead | undefined {
   const extensions = process.platform === 'win32' ? ['', '.exe', '.cmd', '.bat', '.com'] : ['']
   const runs = (file: string): boolean => extensions.some(extension => isExecutable(file + extension))
   if (isAbsolute(command)) {
     if (runs(command)) return undefined
     return existsSync(command)
       ? { message: `${command} is not executable`, hint: `chmod +x '${command}'` }
-      : { message: `there is no file ${command}`, hint: undefined }
+      : { message: `there is no file ${command}` }
   }
-  const folders = search.split(delimiter).filter(Boolean)
-  if (folders.some(folder => runs(join(folder, command)))) return undefined
+  const holds = (folder: string): boolean => runs(join(folder, command))
+  const folders = path.split(delimiter).filter(Boolean)
+  if (folders.some(holds)) return undefined
+  const whose = of === undefined ? 'the PATH' : `the PATH that ${of} gives to what it starts`
+  const elsewhere = more.find(holds)
+  if (elsewhere !== undefined)
+    return { works: true, message: `the command ${command} is not on ${whose}; your login shell knows it`, hint: `write ${join(elsewhere, command)}` }
+  const searched = [...folders, ...more]
   return {
-    message: `the command ${command} is not on the PATH`,
-    hint: `searched ${folders.length === 0 ? 'nowhere: PATH is empty' : folders.join(delimiter)}`,
+    message: `the command ${command} is not on ${whose}`,
+    hint: `searched ${searched.length === 0 ? 'nowhere: PATH is empty' : searched.join(delimiter)}`,
   }
 }
 

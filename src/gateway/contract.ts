@@ -244,8 +244,11 @@ export interface BackendStatus {
 export interface Member extends Backend {
   /** What it offers, as last known (from a live server or the stored catalogue). */
   readonly offer: Offer | undefined
-  /** Brings the offer up, dialling if need be; resolves with undefined when that failed (see `status`). */
-  offered(): Promise<Offer | undefined>
+  /**
+   * Brings the offer up, dialling if need be; resolves with what is known when that failed (see `status`). `fresh`: what is
+   * known from earlier does not do.
+   */
+  offered(fresh?: boolean): Promise<Offer | undefined>
   /** Calls back whenever `offer` really changed. Returns how to stop. */
   onOffer(listener: () => void): () => void
   status(): BackendStatus

@@ -14,6 +14,8 @@ export interface FitChange {
   readonly kind: 'renamed' | 'shortened' | 'rewritten' | 'held'
   /** The name the client sees, where it is another one. */
   readonly shown?: string | undefined
+  /** Whose tool it is, where that is known. */
+  readonly backend?: string | undefined
   /** For people: what was done and by which limit. */
   readonly why: string
 }
@@ -26,7 +28,8 @@ export interface Fitted {
   readonly changes: readonly FitChange[]
 }
 
-export function fit(tools: readonly JsonObject[], limits: Fitting): Fitted {
+/** `ownerOf`: the alias of a public name's backend. */
+export function fit(tools: readonly JsonObject[], limits: Fitting, ownerOf?: (name: string) => string | undefined): Fitted {
   const changes: FitChange[] = []
   const names = new Map<string, string>()
   const taken = new Set(tools.map(({ name }) => name))
@@ -34,9 +37,10 @@ export function fit(tools: readonly JsonObject[], limits: Fitting): Fitted {
   const shown: JsonObject[] = []
   for (const tool of tools) {
     const name = String(tool['name'])
-    const held = (why: string): void => void changes.push({ name, kind: 'held', why })
+    const backend = ownerOf?.(name)
+    const held = (why: string): void => void changes.push({ name, kind: 'held', backend, why })
     let adapted = tool
-    const said = (kind: FitChange['kind'], why: string, as?: string): void => void changes.push({ name, kind, why, shown: as })
+    const said = (kind: FitChange['kind'], why: string, as?: string): void => void changes.push({ name, kind, backend, why, shown: as })
     if (limits.tools !== undefined && shown.length >= limits.tools) {
       held(`${limits.title} takes ${limits.tools} tools, and this one comes after them in the order of the config`)
       continue

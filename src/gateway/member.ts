@@ -88,8 +88,8 @@ class ConfiguredMember implements Member {
     return new Promise((resolve, reject) => group.place(new Flight(call, performance.now(), resolve, reject)))
   }
 
-  async offered(): Promise<Offer | undefined> {
-    if (this.offering.offer || this.closed) return this.offering.offer
+  async offered(fresh = false): Promise<Offer | undefined> {
+    if ((this.offering.offer && !fresh) || this.closed) return this.offering.offer
     this.offerWanted = true
     try {
       if (!this.offering.attached) await this.shares.primary.bringUp()

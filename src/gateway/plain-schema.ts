@@ -1,6 +1,6 @@
 /**
  * A JSON Schema without references, for clients that cannot follow them: each `$ref` into the same schema is replaced by
- * what it points at. Nothing is ever fetched. Accepts at least what the original accepts.
+ * what it points at, and `$schema` goes with them. Nothing is ever fetched. Accepts at least what the original accepts.
  */
 import type { JsonObject } from './contract.ts'
 import { isObject } from './json.ts'
@@ -19,7 +19,7 @@ const containers: ReadonlySet<string> = new Set(['$defs', 'definitions'])
 const named: ReadonlySet<string> = new Set(['properties', 'patternProperties', 'dependentSchemas'])
 const asTheyAre: ReadonlySet<string> = new Set(['enum', 'const', 'default', 'examples', 'required'])
 
-/** Whether a schema has what `plainSchema` takes out. Looks no further than is needed. */
+/** Whether a schema has no references. Looks no further than is needed. */
 export function isPlain(schema: unknown): boolean {
   if (!isObject(schema)) return true
   const queue: { value: unknown; depth: number; names: boolean }[] = [{ value: schema, depth: 0, names: false }]
@@ -28,7 +28,7 @@ export function isPlain(schema: unknown): boolean {
     if (++seen > maxNodes || depth > maxDepth) return false
     if (Array.isArray(value)) for (const item of value) queue.push({ value: item, depth: depth + 1, names: false })
     if (!isObject(value)) continue
-    if (!names && (value['$ref'] !== undefined || value['$schema'] !== undefined)) return false
+    if (!names && value['$ref'] !== undefined) return false
     for (const [key, item] of Object.entries(value))
       if (names || !asTheyAre.has(key)) queue.push({ value: item, depth: depth + 1, names: !names && (named.has(key) || containers.has(key)) })
   }

@@ -13,7 +13,7 @@ export interface ClientLimits {
   readonly description?: number | undefined
   /** Bytes of a message after which it closes the connection or loses the answer. */
   readonly messageBytes?: number | undefined
-  /** It reads schemas only without references and without `$schema`. */
+  /** It reads schemas only without references. */
   readonly plainSchemas?: boolean | undefined
   /** It finds tools by a search of its own, so many of them cost it little. */
   readonly searches?: boolean | undefined

@@ -109,6 +109,11 @@ describe('plainSchema', () => {
     expect(isPlain(plain)).toBe(true)
   })
 
+  it('is asked for only where there is a reference', () => {
+    const tools = [tool('a', { inputSchema: { $schema: 'x', enum: [{ $ref: '#' }], properties: { $ref: {} } } })]
+    expect(fit(tools, limits({ plainSchemas: true })).tools).toBe(tools)
+  })
+
   it('leaves no reference behind', () => {
     const { schema } = fc.letrec(tie => ({
       schema: fc.oneof(

@@ -257,6 +257,14 @@ describe('the store', () => {
     expect(store.saved.map(({ tools }) => tools)).toEqual([[{ name: 'a' }]])
   })
 
+  it('what is stored does not do for who wants to know what is offered now', async () => {
+    const { member } = setUp({ stored: stored(offerOf({ tools: [{ name: 'old' }] })) })
+    expect((await member.offered())?.tools).toEqual([{ name: 'old' }])
+    expect(member.status().state).toBe('idle')
+    expect((await member.offered(true))?.tools).toEqual([{ name: 'a' }])
+    expect(member.status().state).toBe('healthy')
+  })
+
   it('what is confirmed is kept as well, but is no news', async () => {
     const store = stored(offerOf())
     const { member } = setUp({ stored: store })
