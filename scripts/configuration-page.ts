@@ -123,10 +123,10 @@ In every text value, once, after parsing; what is put in is not looked at again.
 
 | Written | Becomes |
 | --- | --- |
-| \`\${VAR}\`, \`\${env:VAR}\` | the environment variable; an error where it is not set |
+| \`\${VAR}\`, \`\${env:VAR}\` | the environment variable, else the text of the file that VAR_FILE names; an error where neither is set |
 | \`\${VAR:-default}\` | the variable, or the default where it is not set or empty |
 | \`\${file:path}\` | the text of the file (up to 64 KiB, without its last newline); works for \`/run/secrets/…\` |
-| \`\${cred:NAME}\` | the stored credential, else the variable NAME |
+| \`\${cred:NAME}\` | the stored credential, else the variable NAME, else the file that NAME_FILE names, else NAME in \`$CREDENTIALS_DIRECTORY\` (systemd) or \`/run/secrets\` (containers) |
 | \`$\${\` | a literal \`\${\` |
 
 \`:-default\` works with all of them. Values from \`\${cred:}\` and \`\${file:}\`, and variables that are named like secrets, are

@@ -3,6 +3,7 @@
  * of its own, loaded when it is the one that was asked for.
  */
 import { Command, CommanderError, Option } from 'commander'
+import { installedBy, remedy } from '../app/installed-by.ts'
 import { logLevelNames, type LogFormat } from '../app/logging.ts'
 import { Redactor } from '../app/redact.ts'
 import { version } from '../app/version.ts'
@@ -121,7 +122,8 @@ export function commandLine(argv: readonly string[], io: Io): CommandLine {
     },
     crashed(thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown)
-      return report(new McpError('INTERNAL', `unexpected failure: ${text}`, { cause: thrown }), io, { ...style, redactor })
+      const hint = `this is a mistake of ours; a newer version may not have it: ${remedy(installedBy({ script: io.script, env: io.env }), 'update')}`
+      return report(new McpError('INTERNAL', `unexpected failure: ${text}`, { cause: thrown, hint }), io, { ...style, redactor })
     },
   }
 }

@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { listenHttp, type HouseListener } from '../app/listen.ts'
+import { handedOver, openNotify } from '../app/notify.ts'
 import { places } from '../config/places.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
@@ -71,8 +72,10 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
   let asked = 0
   let done = (): void => {}
   const ended = new Promise<void>(resolve => (done = resolve))
+  const supervisor = openNotify({ env: io.env, pid: process.pid, log })
   const release = io.onSignal((signal: Signal) => {
     asked++
+    supervisor.stopping()
     if (signal === 'SIGINT') code = exitCodes.interrupted
     log.info({ signal }, asked === 1 ? 'stopping: calls in flight may finish; a second signal ends them' : 'stopping now')
     void listener.drain(asked === 1 ? drainMs.first : drainMs.second).then(done)
@@ -80,10 +83,12 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
   try {
     for (const address of listener.addresses) io.stderr.write(`listening ${address}\n`)
     log.info({ pid: process.pid, file, servers: opened.config.backends.length }, 'serving over HTTP')
+    supervisor.ready(`listening ${listener.addresses.join(' ')}`)
     void house.gateway.warm()
     await ended
     await opened.close(true)
   } finally {
+    supervisor.close()
     release()
   }
   return code
@@ -101,10 +106,12 @@ export async function openListener(options: ServeOptions, { house, log, config }
   if (!overPort && socket === undefined)
     throw new McpError('USAGE', 'say where to serve', { hint: 'mcp-proxy serve --http, or --socket PATH, or a "listen" section in the config' })
 
+  const fd = overPort ? handedOver({ env: io.env, pid: process.pid }) : undefined
   const host = options.host ?? configured?.host ?? '127.0.0.1'
-  const isLocal = !overPort || isLoopback(host)
+  // Where a socket that was handed to us is bound was decided elsewhere.
+  const isLocal = !overPort || (fd === undefined && isLoopback(host))
   if (!options.auth && !isLocal)
-    throw new McpError('USAGE', `--no-auth is refused on ${host}: everybody who reaches it could use every server`, {
+    throw new McpError('USAGE', `--no-auth is refused on ${fd === undefined ? host : 'a socket that was handed to us'}: everybody who reaches it could use every server`, {
       hint: 'leave --no-auth out, or bind to 127.0.0.1',
     })
   if ((options.tlsCert === undefined) !== (options.tlsKey === undefined))
@@ -117,6 +124,7 @@ export async function openListener(options: ServeOptions, { house, log, config }
     const found = await findToken({
       flag: path(options.tokenFile),
       environment: io.env['MCP_PROXY_TOKEN'],
+      environmentFile: path(io.env['MCP_PROXY_TOKEN_FILE'] || undefined),
       configured: configured?.tokenFile,
       state: places(io.env).state,
     })
@@ -126,9 +134,9 @@ export async function openListener(options: ServeOptions, { house, log, config }
     if (found.warning !== undefined) log.warn({}, found.warning)
   }
   return listenHttp({
-    house, log, socket, tls, tokens,
+    house, log, socket, tls, tokens, fd,
     path: options.path ?? configured?.path ?? '/mcp',
-    port: overPort ? { host, port: options.port ?? configured?.port ?? 3050 } : undefined,
+    port: overPort && fd === undefined ? { host, port: options.port ?? configured?.port ?? 3050 } : undefined,
     hosts: [...(configured?.allowedHosts ?? []), ...(isLoopback(host) || isWildcard(host) ? [] : [host.includes(':') ? `[${host}]` : host])],
     origins: configured?.allowedOrigins ?? [],
   })

@@ -8,6 +8,8 @@ export interface TokenSources {
   /** Absolute paths. */
   readonly flag: string | undefined
   readonly environment: string | undefined
+  /** Absolute; what containers are given instead of the value. */
+  readonly environmentFile?: string | undefined
   readonly configured: string | undefined
   /** The user's state folder. */
   readonly state: string
@@ -24,9 +26,10 @@ export interface FoundToken {
 const minLength = 16
 
 /** Rejects with CONFIG_INVALID when the token that was named cannot be used; another one is never taken instead. */
-export async function findToken({ flag, environment, configured, state }: TokenSources): Promise<FoundToken> {
+export async function findToken({ flag, environment, environmentFile, configured, state }: TokenSources): Promise<FoundToken> {
   if (flag !== undefined) return readToken(flag)
   if (environment !== undefined && environment !== '') return { token: checked(environment.trim(), '$MCP_PROXY_TOKEN') }
+  if (environmentFile !== undefined) return readToken(environmentFile)
   if (configured !== undefined) return readToken(configured)
   const made = join(state, 'token')
   try {
@@ -53,7 +56,8 @@ async function readToken(file: string): Promise<FoundToken> {
     throw new McpError('CONFIG_INVALID', `the token file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error })
   }
   const token = checked(text.trim(), file)
-  const isOpen = process.platform !== 'win32' && (mode & 0o077) !== 0
+  // What engines mount there is readable for all in the container, and nobody else is in it.
+  const isOpen = process.platform !== 'win32' && (mode & 0o077) !== 0 && !file.startsWith('/run/secrets/')
   return { token, warning: isOpen ? `the token file ${file} can be read by other users: chmod 600 it` : undefined }
 }
 

@@ -2,7 +2,7 @@
  * Substitution: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${file:path}`, `${cred:NAME}`, and `$${` for a literal `${`.
  * One pass over parsed text: what is put in is never looked at again. Knows no key and no schema.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { McpError } from '../gateway/errors.ts'
 import { looksSecret } from './secrets.ts'
 import { resolvePath } from './paths.ts'
@@ -79,14 +79,14 @@ function resolve(body: string, lookup: Lookup, secrets: string[], files: string[
   if (scheme === undefined) {
     if (!variable.test(name))
       return { code: 'BAD_REFERENCE', message: `\${${body}} names no variable`, hint: 'write $${ for a literal ${' }
-    return fromEnvironment(name, fallback, lookup.env, secrets)
+    return fromEnvironment(name, fallback, lookup, secrets, files)
   }
   if (scheme === 'env')
     return rest === ''
       ? { code: 'BAD_REFERENCE', message: '${env:} names no variable' }
-      : fromEnvironment(rest, fallback, lookup.env, secrets)
+      : fromEnvironment(rest, fallback, lookup, secrets, files)
   if (scheme === 'file') return fromFile(rest, fallback, lookup.base, secrets, files)
-  if (scheme === 'cred') return fromCredentials(rest, fallback, lookup, secrets)
+  if (scheme === 'cred') return fromCredentials(rest, fallback, lookup, secrets, files)
   return {
     code: 'BAD_REFERENCE',
     message: `\${${scheme}:…} is not supported`,
@@ -113,12 +113,21 @@ const clientVariables: ReadonlyMap<string, string> = new Map([
 ])
 
 /** As in a shell, `:-` also covers a variable that is set but empty. */
-function fromEnvironment(name: string, fallback: string | undefined, env: Environment, secrets: string[]): string | Trouble {
+function fromEnvironment(
+  name: string,
+  fallback: string | undefined,
+  { env, base }: Lookup,
+  secrets: string[],
+  files: string[],
+): string | Trouble {
   const value = Object.hasOwn(env, name) || process.platform === 'win32' ? env[name] : undefined
   if (value !== undefined && !(value === '' && fallback !== undefined)) {
     if (looksSecret(name)) secrets.push(value)
     return value
   }
+  // Container engines hand over files, and by their custom the variable NAME_FILE says which.
+  const file = value === undefined ? env[`${name}_FILE`] : undefined
+  if (file) return fromFile(file, fallback, base, secrets, files)
   if (fallback !== undefined) return fallback
   return {
     code: 'UNSET_VARIABLE',
@@ -160,8 +169,14 @@ function fromFile(
   }
 }
 
-/** The store first, then the environment, then the default. */
-function fromCredentials(name: string, fallback: string | undefined, lookup: Lookup, secrets: string[]): string | Trouble {
+/** The store first, then the environment, then the files that systemd and container engines lay out, then the default. */
+function fromCredentials(
+  name: string,
+  fallback: string | undefined,
+  lookup: Lookup,
+  secrets: string[],
+  files: string[],
+): string | Trouble {
   if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name)) return { code: 'BAD_REFERENCE', message: `\${cred:${name}} names no credential` }
   let value: string | undefined
   try {
@@ -172,6 +187,11 @@ function fromCredentials(name: string, fallback: string | undefined, lookup: Loo
     return { code, message: error.message, hint: error.details.hint }
   }
   value ??= Object.hasOwn(lookup.env, name) ? lookup.env[name] : undefined
+  if (value === undefined) {
+    const laidOut = [lookup.env['CREDENTIALS_DIRECTORY'], '/run/secrets'].map(folder => folder && resolvePath(name, folder))
+    const file = lookup.env[`${name}_FILE`] || laidOut.find(path => path && existsSync(path))
+    if (file) return fromFile(file, fallback, lookup.base, secrets, files)
+  }
   if (value !== undefined) secrets.push(value)
   value ??= fallback
   if (value !== undefined) return value

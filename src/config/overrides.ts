@@ -13,7 +13,7 @@ import { isRaw, type Raw } from './spellings.ts'
 const prefix = 'MCP_PROXY_'
 
 /** Variables with a meaning of their own; `MCP_PROXY__…` is left to our own processes. */
-export const reservedVariables = ['CONFIG', 'HOME', 'TOKEN', 'NO_DAEMON', 'PROFILE', 'CLIENT', 'DEBUG'] as const
+export const reservedVariables = ['CONFIG', 'HOME', 'TOKEN', 'TOKEN_FILE', 'NO_DAEMON', 'PROFILE', 'CLIENT', 'DEBUG'] as const
 
 export interface Overrides {
   /** A copy of the settings with the environment's values over the file's. */

@@ -61,12 +61,17 @@ const patience = 2
 export interface Listening {
   /** Port bound, 0 for a socket file. */
   readonly port: number
+  /** Address bound, as in a URL; empty for a socket file. */
+  readonly host: string
   /** Takes no new connections; ends those with nothing on them now, the others after `ms`. */
   close(ms: number): Promise<void>
 }
 
+/** Where to listen, or the number of a socket on which somebody listens for us. */
+export type At = NetListenOptions | { readonly fd: number }
+
 /** Binds. Rejects with LISTEN_FAILED. */
-export async function listen(at: NetListenOptions, options: ListenerOptions): Promise<Listening> {
+export async function listen(at: At, options: ListenerOptions): Promise<Listening> {
   const listener = new HttpListener(options, options.tls !== undefined)
   const { limits } = listener
   const settings: ServerOptions = {
@@ -90,15 +95,17 @@ export async function listen(at: NetListenOptions, options: ListenerOptions): Pr
     server.once('error', reject)
     server.listen(at, resolve)
   }).catch((cause: NodeJS.ErrnoException) => {
-    const where = at.path ?? `${at.host}:${at.port}`
+    const where = 'fd' in at ? 'the socket that was handed to us' : (at.path ?? `${at.host}:${at.port}`)
     const hint = cause.code === 'EADDRINUSE' ? 'another process listens there; choose another port, or 0 for any' : undefined
     throw new McpError('LISTEN_FAILED', `cannot listen on ${where}: ${cause.code ?? cause.message}`, { cause, hint })
   })
   const untie = options.tls?.watch(context => (server as unknown as { setSecureContext(with_: object): void }).setSecureContext(context))
   server.on('error', error => options.log.error({ reason: error.message }, 'the listener failed'))
-  const address = server.address()
+  const bound = server.address()
+  const address = typeof bound === 'object' && bound !== null ? (bound as AddressInfo) : undefined
   return {
-    port: typeof address === 'object' && address !== null ? (address as AddressInfo).port : 0,
+    port: address?.port ?? 0,
+    host: address ? (address.family === 'IPv6' ? `[${address.address}]` : address.address) : '',
     close: async ms => {
       untie?.()
       listener.stop()

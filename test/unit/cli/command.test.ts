@@ -92,10 +92,10 @@ describe('the command line', () => {
     expect((await ran('list', '--', '--json')).err).toMatch(/^error USAGE/)
   })
 
-  it('says in one line what nobody caught', () => {
+  it('says what nobody caught, and what renews this install', () => {
     const io = fakeIo()
     expect(commandLine(['run'], io).crashed(new TypeError('x of undefined'))).toBe(1)
-    expect(io.err()).toBe('error INTERNAL: unexpected failure: x of undefined\n')
+    expect(io.err()).toMatch(/^error INTERNAL: unexpected failure: x of undefined\n  hint: .*npm install mcp-proxy-server@latest\n$/)
     const debugged = fakeIo()
     commandLine(['run', '--debug'], debugged).crashed(new TypeError('x of undefined'))
     expect(debugged.err()).toContain('command.test.ts')

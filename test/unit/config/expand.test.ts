@@ -157,6 +157,30 @@ describe('as a language', () => {
   })
 })
 
+describe('files of containers and of systemd', () => {
+  const found = (text: string, env: Record<string, string>, stored: Record<string, string> = {}) => expandText(text, lookup(env, stored))
+  it.each<[string, Record<string, string>, string]>([
+    ['${GITHUB_TOKEN}', { GITHUB_TOKEN_FILE: 'token' }, 'from-file'],
+    ['${env:GITHUB_TOKEN}', { GITHUB_TOKEN_FILE: 'token' }, 'from-file'],
+    ['${GITHUB_TOKEN}', { GITHUB_TOKEN_FILE: 'token', GITHUB_TOKEN: 'ghp' }, 'ghp'],
+    ['${GITHUB_TOKEN:-x}', { GITHUB_TOKEN_FILE: 'none' }, 'x'],
+    ['${cred:github}', { github_FILE: 'token' }, 'from-file'],
+    ['${cred:github}', { github_FILE: 'token', github: 'env' }, 'env'],
+  ])('%s with %o', (text, env, value) => expect(found(text, env)).toMatchObject({ value, troubles: [] }))
+
+  it('a credential is found where systemd lays it out; the store wins', () => {
+    const env = { CREDENTIALS_DIRECTORY: base }
+    expect(found('${cred:token}', env)).toMatchObject({ value: 'from-file', secrets: ['from-file'], files: [join(base, 'token')] })
+    expect(found('${cred:token}', env, { token: 'stored' }).value).toBe('stored')
+    expect(found('${cred:other}', env).troubles).toMatchObject([{ code: 'UNKNOWN_CREDENTIAL' }])
+  })
+
+  it('what such a file says is a secret, and a missing one says which', () => {
+    expect(found('${PLAIN}', { PLAIN_FILE: 'token' }).secrets).toEqual(['from-file'])
+    expect(found('${PLAIN}', { PLAIN_FILE: 'none' }).troubles).toMatchObject([{ code: 'MISSING_FILE', message: expect.stringContaining(join(base, 'none')) }])
+  })
+})
+
 describe('a tree', () => {
   it('is copied with every text resolved, keys and other values as they were', () => {
     const tree = { '${A}': ['${A}', 1, null, { b: true, c: 'x${A}' }] }
