@@ -1,6 +1,6 @@
 /** What people see, and how an entry of ours is known again: diffs, command lines, launchers, drift. */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -105,7 +105,7 @@ describe('our entry', () => {
       expect(lastingNode({ on, node: join(cellar, 'node') })).toBe(join(cellar, 'node'))
       expect(lastingNode({ on, node: '/home/ann/.nvm/versions/node/v20.20.2/bin/node' })).toBe('/home/ann/.nvm/versions/node/v20.20.2/bin/node')
       // A folder under /tmp is itself one that passes, so the lasting one stands elsewhere.
-      const lasting = realpathSync(mkdtempSync(join(process.cwd(), 'node_modules', '.mcp-proxy-node-')))
+      const lasting = realpathSync(mkdtempSync(join(homedir(), '.mcp-proxy-node-')))
       try {
         symlinkSync(join(cellar, 'node'), join(lasting, 'node'))
         expect(lastingNode({ on: linux({ PATH: `${cellar}:${lasting}` }), node: join(cellar, 'node') })).toBe(join(lasting, 'node'))
