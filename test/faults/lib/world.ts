@@ -15,6 +15,8 @@ import { StdioClient, type ClientOptions } from './stdio-client.ts'
 
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
+const probing = ['--expose-gc', '--import', script('probe.mjs')]
+
 export interface RogueOptions {
   readonly flags?: readonly string[]
   /** Settings beside its command. */
@@ -94,7 +96,7 @@ export class World {
     const { node = [], args = [], env = {}, before, debug = true, probe = false, ...client } = options
     const file = this.sandbox.config(config)
     const words = [
-      ...(probe ? ['--expose-gc', '--import', script('probe.mjs')] : []), ...node,
+      ...(probe ? probing : []), ...node,
       bin, 'run', '--config', file, ...(debug ? ['--debug'] : []), ...args,
     ]
     const probeFile = join(this.sandbox.dir, `probe-${++this.probes}.json`)
@@ -110,19 +112,21 @@ export class World {
   }
 
   /** Starts `mcp-proxy serve --http` over a config. */
-  async serve(config: JsonObject, { node = [], args = [], env = {}, debug = true }: RunOptions = {}): Promise<Started> {
-    const words = [...node, bin, 'serve', '--http', '--port', '0', '--config', this.sandbox.config(config), ...(debug ? ['--debug'] : []), ...args]
+  async serve(config: JsonObject, { node = [], args = [], env = {}, debug = true, probe = false }: RunOptions = {}): Promise<Started> {
+    const probeFile = join(this.sandbox.dir, `probe-${++this.probes}.json`)
+    const words = [...(probe ? probing : []), ...node, bin, 'serve', '--http', '--port', '0', '--config', this.sandbox.config(config), ...(debug ? ['--debug'] : []), ...args]
     const started = await startListening(process.execPath, args.includes('--token-file') ? words : [...words, '--no-auth'], {
-      env: { ...this.sandbox.env, ...env }, cwd: this.sandbox.dir,
+      env: { ...this.sandbox.env, ...(probe ? { FAULTS_PROBE: probeFile } : {}), ...env }, cwd: this.sandbox.dir,
     })
+    if (probe) this.probeFiles.set(started, probeFile)
     this.listeners.push(started)
     return started
   }
 
-  private readonly probeFiles = new Map<StdioClient, string>()
+  private readonly probeFiles = new Map<{ readonly pid: number }, string>()
 
   /** Looks into a proxy that was started with `probe`, and sets its lateness back to zero. */
-  async look(client: StdioClient, clockShiftMs?: number): Promise<Look> {
+  async look(client: { readonly pid: number }, clockShiftMs?: number): Promise<Look> {
     const file = this.probeFiles.get(client) as string
     if (clockShiftMs !== undefined) writeFileSync(`${file}.clock`, String(clockShiftMs))
     const before = readLook(file)?.look ?? 0
