@@ -122,7 +122,8 @@ export function commandLine(argv: readonly string[], io: Io): CommandLine {
     },
     crashed(thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown)
-      const hint = `this is a mistake of ours; a newer version may not have it: ${remedy(installedBy({ script: io.script, env: io.env }), 'update')}`
+      const renewal = remedy(installedBy({ script: io.script, env: io.env }), 'update')
+      const hint = `this is a mistake of ours; a newer version may not have it: ${renewal}`
       return report(new McpError('INTERNAL', `unexpected failure: ${text}`, { cause: thrown, hint }), io, { ...style, redactor })
     },
   }

@@ -101,7 +101,7 @@ describe('the command line', () => {
     expect(debugged.err()).toContain('command.test.ts')
     const odd = fakeIo()
     commandLine(['run', '--json'], odd).crashed('just words')
-    expect(JSON.parse(odd.err())).toEqual({ error: { code: 'INTERNAL', message: 'unexpected failure: just words' } })
+    expect(JSON.parse(odd.err())).toMatchObject({ error: { code: 'INTERNAL', message: 'unexpected failure: just words' } })
   })
 
   it('writes profiles of a command', async () => {
