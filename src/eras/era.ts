@@ -47,6 +47,9 @@ export function serve(channel: Channel, options: ServeOptions): Serving {
     request,
     notification: (method, params) => front(eraOfNotification(params, handshaken)).notification(method, params),
     stray: (what, message) => options.log.debug({ method: message?.method, id: message?.id }, what),
+    leaving: () => {
+      for (const each of Object.values(fronts)) each.drain?.()
+    },
     closed: () => {
       for (const each of Object.values(fronts)) each.closed()
       settleClosed()

@@ -28,6 +28,7 @@ export class ChannelLink implements Link {
           ? this.handlers.notification(method, params, message, relatedTo)
           : this.keep(handlers => handlers.notification(method, params, message, relatedTo)),
       stray: (what, message) => this.handlers?.stray?.(what, message),
+      leaving: () => this.handlers?.leaving?.(),
       closed: reason => {
         this.died = reason
         if (this.handlers) this.handlers.closed(reason)

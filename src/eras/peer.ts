@@ -45,6 +45,8 @@ export interface Incoming {
 export interface PeerHandlers {
   request(incoming: Incoming): void
   notification(method: string, params: JsonObject | undefined, message: Message, relatedTo?: RequestId): void
+  /** The peer sends nothing more and waits for its answers only. */
+  leaving?(): void
   /** Once; every request of ours has been failed before. */
   closed(reason: McpError | undefined): void
   /** Something the peer sent that belongs to no request of ours; for logs. */
@@ -79,6 +81,7 @@ export class Peer {
     channel.open({
       message: (message, relatedTo) => this.receive(message, relatedTo),
       malformed: (error, id, part) => this.malformed(error, id, part),
+      leaving: () => this.handlers.leaving?.(),
       closed: reason => this.closed(reason),
     })
   }

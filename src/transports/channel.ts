@@ -105,6 +105,8 @@ export interface Receiver {
    * this hook, its messages are reported as malformed. Elements that are no messages are reported so in either case.
    */
   batch?(messages: readonly Message[]): boolean
+  /** The other end sends nothing more, and the channel is gone once what it asked is answered: open streams may end now. */
+  leaving?(): void
   /** The channel is gone, once, and no message follows. undefined = closed by our side. */
   closed(reason: McpError | undefined): void
 }

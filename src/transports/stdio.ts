@@ -13,7 +13,7 @@ export const stdioDefaults = { lingerMs: 6_000, flushMs: 2_000 } as const
 export interface StdioOptions extends PipeLimits {
   /**
    * After the client has closed its end: how long what it asked may still be answered, in ms since its last request.
-   * Serves `printf … | mcp-proxy run`; a request that has been open for longer, such as a subscription, keeps nobody.
+   * Serves `printf … | mcp-proxy run`; a request that has been open for longer keeps nobody.
    */
   readonly lingerMs?: number | undefined
   readonly log?: Log | undefined
@@ -38,6 +38,7 @@ class StdioChannel implements Channel {
   private readonly unanswered = new Set<RequestId>()
   private lastRequestAt = -Infinity
   private ended = false
+  private receiver: Receiver | undefined
   private timer: NodeJS.Timeout | undefined
   private closing: Promise<void> | undefined
 
@@ -61,6 +62,7 @@ class StdioChannel implements Channel {
   }
 
   open(receiver: Receiver): void {
+    this.receiver = receiver
     this.pipe.open(receiver)
   }
 
@@ -103,6 +105,7 @@ class StdioChannel implements Channel {
   }
 
   private inputEnded(): void {
+    this.receiver?.leaving?.()
     this.ended = true
     const patience = this.lastRequestAt + this.lingerMs - performance.now()
     if (this.unanswered.size === 0 || patience <= 0) this.leave()

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
 import { eventually } from '../fixtures/clients/client.ts'
-import { initialize, startRaw, type RawClient } from '../fixtures/clients/raw.ts'
+import { envelope, initialize, startRaw, type RawClient } from '../fixtures/clients/raw.ts'
 import { createSandbox, fixture, type Sandbox } from './harness.ts'
 
 const closing: Array<() => Promise<unknown>> = []
@@ -89,6 +89,18 @@ describe.runIf(process.platform === 'linux')('the end of stdin', () => {
     // The client's own patience is eight seconds.
     expect(await client.close()).toBe(0)
     await eventually(() => (sandbox.survivors().length === 0 ? true : undefined), 'the server to be ended', 3000)
+  })
+
+  it('with nothing open but a subscription ends at once, with an answer to it', async () => {
+    const sandbox = sandboxed()
+    const client = startRaw(sandbox.runTarget({ mcpServers: { one: plain(sandbox) } }))
+    await client.request('tools/list', { _meta: envelope() })
+    const stream = client.request('subscriptions/listen', { _meta: envelope(), notifications: { toolsListChanged: true } })
+    await client.received('notifications/subscriptions/acknowledged')
+    const since = performance.now()
+    expect(await client.close()).toBe(0)
+    expect(performance.now() - since).toBeLessThan(1500)
+    expect((await stream)['result']).toMatchObject({ resultType: 'complete' })
   })
 
   it('and then SIGTERM, as SDK clients do, ends calls in flight at once', async () => {
