@@ -65,6 +65,7 @@ export const commands: readonly Entry[] = [
   { name: 'undo', summary: 'restore clients’ files as they were before', load: () => import('./undo.ts') },
   { name: 'credentials', summary: 'keep secrets out of config files', load: () => import('./credentials.ts') },
   { name: 'config', summary: 'show the config file, its values, or its schema', load: () => import('./config.ts') },
+  { name: 'template', summary: 'print files to start from: units, manifests, web servers, clients', load: () => import('./template.ts') },
   { name: 'version', summary: 'show the version and how it was installed', load: () => import('./version.ts') },
 ]
 
