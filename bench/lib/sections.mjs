@@ -57,7 +57,7 @@ function callRows(path, eras, figures, failed) {
       floor && name !== 'direct' ? `${round((100 * f.perSecond) / floor.perSecond, 0)} %` : '', round(f.p50, 2), round(f.p99, 2), round(f.p999, 2),
       direct && name !== 'direct' ? round(f.p50 - direct.p50, 2) : '', direct && name !== 'direct' ? round(f.p99 - direct.p99, 2) : '', round(f.rss / 1e6, 0), f.errors,
     ]),
-    ...failed.map(({ name, why }) => [path, eras, name, `not measured: ${why.slice(0, 60)}`, ...Array(callColumns.length - 4).fill('')]),
+    ...failed.map(({ name, why }) => [path, eras, name, `not measured: ${why.replace(/\s*[<\n][^]*$/, '').slice(0, 60)}`, ...Array(callColumns.length - 4).fill('')]),
   ]
 }
 
