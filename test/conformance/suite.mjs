@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { prepareTools, requiredScenarios } from './tools.mjs'
+import { prepareSuite, requiredScenarios } from './tools.mjs'
 import { readVerdicts } from './verdict.mjs'
 
 const driver = fileURLToPath(new URL('client-driver.mjs', import.meta.url))
 
 /** @param {string} work folder for results */
 export async function openSuite(work) {
-  const { node, suite } = await prepareTools()
+  const { node, script } = await prepareSuite()
   let runs = 0
   const freshFolder = () => {
     const out = join(work, `run-${++runs}`)
@@ -18,7 +18,7 @@ export async function openSuite(work) {
     return out
   }
   const run = (args, env = {}) => new Promise((resolve, reject) => {
-    const child = spawn(node, [suite, ...args], { stdio: 'ignore', env: { ...process.env, ...env } })
+    const child = spawn(node, [script, ...args], { stdio: 'ignore', env: { ...process.env, ...env } })
     child.once('error', reject)
     child.once('close', resolve)
   })
