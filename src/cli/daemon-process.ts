@@ -11,6 +11,7 @@ import { takeLock, type Lock } from '../daemon/lock.ts'
 import { LogFile } from '../daemon/log-file.ts'
 import { prepare, type DaemonPlace } from '../daemon/place.ts'
 import { openDaemon, type Daemon } from '../daemon/server.ts'
+import { parentProcess } from '../daemon/stop.ts'
 import { variablesIn } from '../daemon/state.ts'
 import type { Context } from './command.ts'
 import { openHouse, type Opened } from './house.ts'
@@ -25,10 +26,12 @@ export interface ProcessOptions {
   readonly detached: boolean
   /** It was started by a person, or for its listeners: nobody using it is no reason to end. */
   readonly stays: boolean
+  /** Our parent starts us again when we crash. */
+  readonly supervised: boolean
 }
 
 /** Runs until it is told to stop or nobody uses it. Exit code 6: it crashed too often. */
-export async function runDaemon(place: DaemonPlace, { detached, stays }: ProcessOptions, outer: Context): Promise<number> {
+export async function runDaemon(place: DaemonPlace, options: ProcessOptions, outer: Context): Promise<number> {
   await prepare(place)
   const taken = await takeLock(place.lock)
   if ('owner' in taken) {
@@ -36,14 +39,20 @@ export async function runDaemon(place: DaemonPlace, { detached, stays }: Process
     return exitCodes.done
   }
   const { lock } = taken
-  const context = detached ? withLog(outer, new LogFile(place.log)) : outer
+  const context = options.detached ? withLog(outer, new LogFile(place.log)) : outer
   try {
     if (lock.crashed) await pauseAfterCrash(place, lock.crashed.since, context.io)
-    return await serveUntilEnd(place, lock, stays, context)
-  } finally {
+    const code = await serveUntilEnd(place, lock, options, context)
     await lock.release()
+    return code
+  } catch (error) {
+    // What the config or the crashes before say is final. Anything else is a crash: the lock that stays tells the next one.
+    if (isFinal(error)) await lock.release()
+    throw error
   }
 }
+
+const isFinal = (error: unknown): boolean => error instanceof McpError && (error.exitCode === exitCodes.usage || error.exitCode === exitCodes.held)
 
 /** The same io with another stderr; its getters stay what they are. */
 const withLog = (context: Context, stderr: LogFile): Context => ({
@@ -61,7 +70,7 @@ async function pauseAfterCrash(place: DaemonPlace, since: number, { stderr }: Io
   await new Promise(resolve => setTimeout(resolve, ms))
 }
 
-async function serveUntilEnd(place: DaemonPlace, lock: Lock, stays: boolean, context: Context): Promise<number> {
+async function serveUntilEnd(place: DaemonPlace, lock: Lock, { stays, supervised }: ProcessOptions, context: Context): Promise<number> {
   const { io } = context
   let variables: readonly string[] = []
   let daemon: Daemon | undefined
@@ -77,6 +86,7 @@ async function serveUntilEnd(place: DaemonPlace, lock: Lock, stays: boolean, con
     daemon = await openDaemon({
       place, lock, version, house, log, idleMs,
       env: io.env,
+      supervisor: supervised ? await parentProcess() : undefined,
       variables: () => variables,
       serves: config.daemon.enabled,
     })

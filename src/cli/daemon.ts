@@ -25,11 +25,13 @@ export const define: Define = (command, start) => {
     .option('--foreground', 'stay in this process, and log to stderr')
     .option('--detached', 'log to the log file (how it is started in the background)')
     .option('--on-demand', 'end when nobody uses it')
-    .action((given: { foreground?: boolean; detached?: boolean; onDemand?: boolean }) =>
+    .option('--supervised', 'the parent process starts it again when it crashes')
+    .action((given: { foreground?: boolean; detached?: boolean; onDemand?: boolean; supervised?: boolean }) =>
       start(async context => {
         if (!given.foreground) return startDaemon(context)
         const { runDaemon } = await import('./daemon-process.ts')
-        return runDaemon(placeOf(context), { detached: given.detached === true, stays: given.onDemand !== true }, context)
+        const options = { detached: given.detached === true, stays: given.onDemand !== true, supervised: given.supervised === true }
+        return runDaemon(placeOf(context), options, context)
       }),
     )
   command.command('stop').description('let calls finish, then end it').action(() => start(stopDaemon))
@@ -88,7 +90,7 @@ async function startDaemon(context: Context): Promise<number> {
   // Who says it by hand has seen to the reason.
   await forgetCrashes(place.crashes)
   const from = sizeOf(place.log)
-  const started = launch(place, context.io.script, context.io.env, flagsOf(context))
+  const started = launch(place, context.io.script, context.io.env, { supervised: true, flags: flagsOf(context) })
   const until = performance.now() + patienceMs.start
   while (performance.now() < until) {
     const now = await runningDaemon(place)
@@ -117,8 +119,9 @@ async function stopDaemon(context: Context): Promise<number> {
   const owner = await ownerOf(place)
   if (!owner) throw notRunning()
   const state = await readState(place.state)
-  const isTold = state?.pid === owner.pid && (await control(state, version, 'stop')) !== undefined
-  const isGone = await endProcess(owner, { isTold, drainMs: patienceMs.stop, killMs: patienceMs.kill })
+  const own = state?.pid === owner.pid ? state : undefined
+  const isTold = own !== undefined && (await control(own, version, 'stop')) !== undefined
+  const isGone = await endProcess(owner, { isTold, drainMs: patienceMs.stop, killMs: patienceMs.kill, supervisor: own?.supervisor })
   if (!isGone) throw new McpError('INTERNAL', `the daemon, process ${owner.pid}, does not end`)
   say(context, { pid: owner.pid, stopped: true }, 'stopped')
   return exitCodes.done

@@ -3,7 +3,7 @@
  * says why when none can be had. Loads no config.
  */
 import { spawn } from 'node:child_process'
-import { closeSync } from 'node:fs'
+import { closeSync, existsSync } from 'node:fs'
 import { connect as dial, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { heldUntil } from './crashes.ts'
@@ -34,6 +34,8 @@ export type Attachment = { readonly socket: Socket } | { readonly socket: undefi
 const replyMs = 5_000
 const stepMs = 20
 const heldExit = 6
+/** A supervisor starts the next daemon at once; this long it is believed to be there, milliseconds. */
+const supervisorMs = 3_000
 
 const alone = (because?: string): Attachment => ({ socket: undefined, because })
 
@@ -75,10 +77,11 @@ async function search({ place, version, env, client, script, mayStart, patienceM
       continue
     }
     const owner = await readOwner(place.lock)
-    if ((owner && (await isAlive(owner))) || performance.now() < begun + leaveMs) continue
+    const left = Math.max(leaveMs, state?.supervisor ? supervisorMs : 0)
+    if ((owner && (await isAlive(owner))) || performance.now() < begun + left) continue
     if ((await heldUntil(place.crashes)) !== undefined) return alone(heldWords)
     if (!(await mayStart())) return alone()
-    started = start(place, script, env, ['--on-demand'])
+    started = start(place, script, env)
   }
   return alone('the daemon did not start in time: keeping the servers in this process')
 }
@@ -141,10 +144,21 @@ export interface Started {
   readonly code: number | null | undefined
 }
 
-/** A process of its own that outlives us. What it says goes to its log. */
-export function start(place: DaemonPlace, script: string, env: AttachOptions['env'], more: readonly string[] = []): Started {
+/**
+ * A shell costs a fortieth of another process of ours. The daemon itself sees to the pauses; what ends in good order, or is held,
+ * is over.
+ */
+const supervision = 'while :; do "$@"; code=$?; [ "$code" -eq 1 ] || [ "$code" -ge 128 ] || exit "$code"; done'
+const shell = '/bin/sh'
+
+/** A process of its own that outlives us, on request with one that starts it again. What it says goes to its log. */
+export function start(place: DaemonPlace, script: string, env: AttachOptions['env'], { supervised = false, flags = [] as readonly string[] } = {}): Started {
   const words = openLogFile(place.log)
-  const child = spawn(process.execPath, [script, 'daemon', 'start', '--foreground', '--detached', ...more, '--config', place.file], {
+  const isSupervised = supervised && existsSync(shell)
+  const flag = isSupervised ? ['--supervised'] : supervised ? [] : ['--on-demand']
+  const own = [script, 'daemon', 'start', '--foreground', '--detached', ...flag, ...flags, '--config', place.file]
+  const [command, args] = isSupervised ? [shell, ['-c', supervision, 'mcp-proxy', process.execPath, ...own]] : [process.execPath, own]
+  const child = spawn(command, args, {
     detached: true,
     windowsHide: true,
     cwd: dirname(place.file),

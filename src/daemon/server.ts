@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { House } from '../app/build.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Message } from '../transports/channel.ts'
+import type { ProcessRef } from '../transports/process-tree.ts'
 import { stdioChannel } from '../transports/stdio.ts'
 import { compareVersions, goodbyeLine, protocol, readFrame, writeFrame, type Goodbye, type Hello, type Reply } from './hello.ts'
 import type { Lock } from './lock.ts'
@@ -27,6 +28,7 @@ export interface DaemonOptions {
   readonly serves: boolean
   /** Milliseconds without a client after which it leaves; 0 = it stays. */
   readonly idleMs: number
+  readonly supervisor: ProcessRef | undefined
 }
 
 export interface Daemon {
@@ -77,7 +79,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const variables = options.variables()
     await writeState(place.state, {
       pid: process.pid, nonce, version: options.version, socket: place.socket, token, variables,
-      fingerprint: fingerprint(variables, options.env, token),
+      fingerprint: fingerprint(variables, options.env, token), supervisor: options.supervisor,
     })
   }
 

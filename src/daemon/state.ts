@@ -4,6 +4,7 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import type { ProcessRef } from '../transports/process-tree.ts'
 
 export interface DaemonState {
   readonly pid: number
@@ -15,6 +16,8 @@ export interface DaemonState {
   readonly variables: readonly string[]
   /** Of their values, see `fingerprint`. */
   readonly fingerprint: string
+  /** Who starts it again when it crashes. */
+  readonly supervisor?: ProcessRef | undefined
 }
 
 const maxBytes = 256 * 1024

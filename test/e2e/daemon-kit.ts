@@ -49,7 +49,8 @@ export function share(config: (sandbox: Sandbox) => JsonObject): Shared {
   return {
     sandbox, target, run, processes,
     closing: close => void open.push(close),
-    daemons: () => processes('daemon start --foreground'),
+    // Not the shell that looks after one.
+    daemons: () => processes('daemon start --foreground').filter(pid => !commandLine(pid).startsWith('/bin/sh')),
     async client(kind, answers = {}) {
       const client = await connectClient({ ...target, kind, answers })
       open.push(() => client.close())

@@ -228,9 +228,28 @@ describe('its commands', () => {
     // The same of the command that would otherwise start the servers itself.
     expect(JSON.parse((await shared.run('status', '--json')).stdout)).toMatchObject({ pid: shared.daemons()[0] })
     expect(await shared.run('daemon', 'reload')).toMatchObject({ code: 0, stdout: expect.stringContaining('no server changed') })
-    expect((await shared.run('daemon', 'logs')).stdout).toContain('the daemon is ready')
+    await eventually(async () => ((await shared.run('daemon', 'logs')).stdout.includes('the daemon is ready') ? true : undefined), 'its log')
     expect(await shared.run('daemon', 'stop')).toMatchObject({ code: 0, stdout: 'stopped\n' })
     expect(shared.files()).toEqual([])
+  })
+
+  it('a daemon that was started by hand is started again when it crashes, with and without clients', async () => {
+    const shared = share(v1Only())
+    expect((await shared.run('daemon', 'start')).code).toBe(0)
+    const [first] = shared.daemons() as [number]
+    process.kill(first, 'SIGKILL')
+    const second = await eventually(() => shared.daemons().find(pid => pid !== first), 'another one', 10_000)
+    const client = shared.raw()
+    await initialize(client)
+    process.kill(second, 'SIGKILL')
+    await eventually(async () => ((await says(client, 'back')) === 'back' ? true : undefined), 'an answer', 10_000)
+    expect(shared.daemons()).toHaveLength(1)
+    // It is still one that stays, with somebody to look after it.
+    await client.close()
+    expect(shared.processes('daemon start --foreground')).toHaveLength(2)
+    expect((await shared.run('daemon', 'stop')).code).toBe(0)
+    await eventually(() => (shared.sandbox.survivors().length === 0 ? true : undefined), 'everything to end')
+    expect(shared.files()).toEqual(expect.not.arrayContaining([expect.stringMatching(/lock|sock/)]))
   })
 
   it('a daemon lets calls finish on SIGTERM and reads its config again on SIGHUP', async () => {
@@ -250,8 +269,7 @@ describe('its commands', () => {
   it('serves HTTP in the same process where the config says so', async () => {
     const shared = share(v1Only({ listen: { http: { port: 0 } } }))
     expect((await shared.run('daemon', 'start')).code).toBe(0)
-    const { stdout } = await shared.run('daemon', 'logs')
-    const url = /http:\/\/127\.0\.0\.1:\d+\/mcp/.exec(stdout)?.[0] as string
+    const url = await eventually(async () => /http:\/\/127\.0\.0\.1:\d+\/mcp/.exec((await shared.run('daemon', 'logs')).stdout)?.[0], 'its address')
     expect((await fetch(url.replace('/mcp', '/healthz'))).status).toBe(200)
     expect((await fetch(url, { method: 'POST' })).status).toBe(401)
     const client = shared.raw()
