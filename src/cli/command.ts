@@ -56,6 +56,7 @@ export const commands: readonly Entry[] = [
   { name: 'validate', summary: 'check a config file', load: () => import('./validate.ts') },
   { name: 'status', summary: 'show the state of every server', load: () => import('./status.ts') },
   { name: 'daemon', summary: 'look after the process that clients share', load: () => import('./daemon.ts') },
+  { name: 'top', summary: 'watch what the servers of a running proxy are doing', load: () => import('./top.ts') },
   { name: 'why', summary: 'explain why a tool is missing, renamed or changed', load: () => import('./why.ts') },
   { name: 'init', summary: 'take over the servers of the clients on this machine', load: () => import('./init.ts') },
   { name: 'clients', summary: 'show the clients on this machine, and what they point at', load: () => import('./clients.ts') },

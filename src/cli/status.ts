@@ -1,11 +1,16 @@
-/** `status`: the state of every server. Exit code 0 when all are healthy, 3 when one is not. */
+/**
+ * `status`: the state of every server, of what runs already if there is something, else of servers started for the question.
+ * Exit code 0 when all are healthy, 3 when one is not, 4 when a listener was named and is not there.
+ */
 import type { BackendState, BackendStatus } from '../gateway/contract.ts'
 import { CancelSource, type Cancellation } from '../gateway/cancellation.ts'
 import type { ProxyStatus } from '../app/build.ts'
 import { styleFor, type Context, type Define } from './command.ts'
 import { probe, withHouse, type Opened } from './house.ts'
 import { printable, type Paint, type Style } from './io.ts'
+import { pause } from './pause.ts'
 import { exitCodes } from './report.ts'
+import { running, type Whom } from './running.ts'
 import { tableFor } from './table.ts'
 
 const intervalMs = 2000
@@ -19,10 +24,12 @@ export interface StatusOptions {
 export const define: Define = (command, start) => {
   command
     .option('--watch', 'show it again every two seconds, until interrupted')
-    .action(({ watch }: { watch?: boolean }) =>
+    .option('--url <url>', 'of a listener, e.g. http://127.0.0.1:3050 (default: the daemon, if there is one)')
+    .option('--token-file <file>', 'file of that listener’s token')
+    .action(({ watch, url, tokenFile }: { watch?: boolean } & Partial<Whom>) =>
       start(async context => {
-        const running = await statusOfRunning(watch === true, context)
-        if (running !== undefined) return running
+        const code = await statusOfRunning(watch === true, { url, tokenFile }, context)
+        if (code !== undefined) return code
         return withHouse(context, (opened, cancellation) =>
           status({ watch: watch === true, interval: intervalMs }, opened, context, cancellation),
         )
@@ -47,17 +54,16 @@ export async function status(
   }
 }
 
-/** Of the daemon of this config; undefined = there is none that answers. */
-async function statusOfRunning(watch: boolean, context: Context): Promise<number | undefined> {
-  const { placeOf, runningDaemon } = await import('./daemon.ts')
-  const place = placeOf(context)
+/** undefined = nothing runs that could be asked. */
+async function statusOfRunning(watch: boolean, whom: Whom, context: Context): Promise<number | undefined> {
+  const found = await running(whom, context)
   const cancellation = new CancelSource()
   const release = watch ? context.io.onSignal(() => cancellation.cancel('interrupted')) : undefined
   try {
     for (;;) {
-      const running = await runningDaemon(place)
-      if (!running) return undefined
-      const code = showStatus(running.status, context, watch)
+      const now = await found.look()
+      if (!now) return undefined
+      const code = showStatus(now, context, watch)
       if (!watch) return code
       await pause(intervalMs, cancellation)
       if (cancellation.cancelled) return exitCodes.interrupted
@@ -101,13 +107,17 @@ function show(now: ProxyStatus, again: boolean, context: Context): void {
   const { lastReload } = now
   if (lastReload?.ok === false)
     stdout.write(`\nconfig not applied ${lastReload.at}: ${printable(lastReload.message ?? '', stdout)}\n`)
+  for (const { client, held, changed } of now.adapted ?? []) {
+    const parts = [...(changed > 0 ? [`${changed} tools changed`] : []), ...(held > 0 ? [`${held} held back`] : [])]
+    stdout.write(`\nfor ${client}: ${parts.join(', ')} (mcp-proxy why TOOL --client ${client})\n`)
+  }
   for (const { alias, lastFailure } of now.backends)
     if (lastFailure)
       stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
 }
 
 /** Colours the state in each line after the columns were measured. */
-function paintStates(text: string, backends: readonly BackendStatus[], style: Style): string {
+export function paintStates(text: string, backends: readonly BackendStatus[], style: Style): string {
   const [head, ...lines] = text.split('\n')
   return [
     head,
@@ -123,14 +133,3 @@ function paintOf(state: BackendState, style: Style): Paint {
   if (state === 'idle' || state === 'disabled') return style.dim
   return state === 'starting' || state === 'installing' || state === 'degraded' ? style.yellow : style.red
 }
-
-const pause = (ms: number, cancellation: Cancellation): Promise<void> =>
-  new Promise(resolve => {
-    const stop = cancellation.subscribe(() => finish())
-    const timer = setTimeout(() => finish(), ms)
-    function finish(): void {
-      clearTimeout(timer)
-      stop()
-      resolve()
-    }
-  })

@@ -238,6 +238,30 @@ export interface BackendStatus {
   readonly resources: number
   readonly inFlight: number
   readonly restarts: number
+  /** Absent where it never runs. */
+  readonly calls?: CallLoad | undefined
+}
+
+/** How busy a backend is. */
+export interface CallLoad {
+  /** Ended since the start. */
+  readonly total: number
+  /** Of the last ten seconds. */
+  readonly perSecond: number
+  /** Milliseconds, of the last minute or two; null = there were none. */
+  readonly p50Ms: number | null
+  readonly p95Ms: number | null
+  /** On the way now, the oldest first; at most twenty. */
+  readonly now: readonly CallNow[]
+}
+
+export interface CallNow {
+  readonly client: string
+  readonly method: string
+  /** Of a tool or prompt; a resource's URI without its query. */
+  readonly name: string | undefined
+  /** Milliseconds since it came. */
+  readonly ms: number
 }
 
 /** A configured backend, alive or not: what the gateway is made of. It outlives every process behind it. */

@@ -7,6 +7,7 @@ import type { Connection, Outcome } from './contract.ts'
 import { Deadlines, type Expired } from './deadlines.ts'
 import { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
+import { Meter } from './meter.ts'
 import type { MemberPolicy } from './policy.ts'
 import { FairQueue } from './queue.ts'
 import { busy, closing, died, named, timedOut } from './refusals.ts'
@@ -31,6 +32,7 @@ export class Lane {
   heardAt = 0
   /** When the server last asked something back that has not been answered. */
   askedAt = -Infinity
+  readonly meter = new Meter()
   private readonly options: LaneOptions
   private readonly concurrency: number
   private readonly standing: Standing
@@ -50,6 +52,11 @@ export class Lane {
   /** Calls here, on the way or waiting. */
   get load(): number {
     return this.flying + this.queue.size
+  }
+
+  /** Those calls, in no particular order. */
+  get flights(): Iterable<Flight> {
+    return this.deadlines.all()
   }
 
   get waiting(): number {
@@ -211,6 +218,7 @@ export class Lane {
   private free(flight: Flight): void {
     this.flying--
     this.usedAt = performance.now()
+    this.meter.record(this.usedAt - flight.arrivedAt, this.usedAt)
     this.deadlines.forget(flight)
   }
 

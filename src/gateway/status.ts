@@ -1,6 +1,7 @@
 /** What is said of a backend as a whole when its instances differ. */
-import type { BackendState, BackendStatus, Failure, Offer } from './contract.ts'
+import type { BackendState, BackendStatus, CallLoad, Failure, Offer } from './contract.ts'
 import type { Instance } from './instance.ts'
+import { Meter } from './meter.ts'
 
 /** Where nothing works, what says most about why, or comes nearest to working. */
 const telling: readonly BackendState[] = ['degraded', 'installing', 'starting', 'needs-auth', 'held', 'stopped']
@@ -25,6 +26,28 @@ export function joinedStatus(alias: string, instances: readonly Instance[], offe
     ...counts(offer),
     inFlight: instances.reduce((sum, { lane }) => sum + lane.load, 0),
     restarts: lives.reduce((sum, { restarts }) => sum + restarts, 0),
+    calls: loadOf(instances),
+  }
+}
+
+const maxNamed = 20
+
+function loadOf(instances: readonly Instance[]): CallLoad {
+  const now = performance.now()
+  const flights = instances.flatMap(({ lane }) => [...lane.flights])
+  flights.sort((a, b) => a.arrivedAt - b.arrivedAt)
+  return {
+    ...Meter.pace(instances.map(({ lane }) => lane.meter), now),
+    now: flights.slice(0, maxNamed).map(({ call: { client, method, params }, arrivedAt }) => {
+      const said = client.info?.['name']
+      const { name, uri } = params
+      return {
+        client: typeof said === 'string' ? said.slice(0, 100) : client.id,
+        method,
+        name: typeof name === 'string' ? name : typeof uri === 'string' ? uri.replace(/[?#].*$/s, '') : undefined,
+        ms: Math.round(now - arrivedAt),
+      }
+    }),
   }
 }
 
