@@ -29,8 +29,8 @@ export type Line = string | readonly (string | Buffer)[]
 
 interface Entry {
   line: Line
-  /** What it counts for in the queue. */
-  readonly size: number
+  /** What it counts for in the queue; 0 once it is shed. */
+  size: number
   readonly lane: string | undefined
   /** Written, or given up for a newer line of its lane. */
   gone: boolean
@@ -225,6 +225,7 @@ export class LineWriter {
     if (!oldest) return this.size <= 2 * this.limits.queueBytes
     this.dropped++
     this.size -= oldest.size
+    oldest.size = 0
     oldest.line = ''
     oldest.gone = true
     return true
