@@ -23,7 +23,9 @@ export type Reply = { readonly ok: true; readonly pid: number; readonly content?
 /** What a daemon that ends says to the clients it still has. */
 export type Goodbye = 'stop' | 'restart'
 
-const maxHelloBytes = 16 * 1024 * 1024
+/** Of a status with everything in it, and of the first word of a stranger. */
+const maxReplyBytes = 16 * 1024 * 1024
+export const maxHelloBytes = 16 * 1024
 const goodbye = '{"daemon":'
 
 /** No JSON-RPC message begins so, hence none that a server sends can be taken for it. */
@@ -36,7 +38,7 @@ export function readGoodbye(line: Buffer): Goodbye {
 }
 
 /** Reads one line as JSON and leaves the stream paused behind it. Rejects when there is none in time. */
-export function readFrame<T>(socket: Socket, ms: number): Promise<T> {
+export function readFrame<T>(socket: Socket, ms: number, maxBytes = maxReplyBytes): Promise<T> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -54,7 +56,7 @@ export function readFrame<T>(socket: Socket, ms: number): Promise<T> {
       if (end < 0) {
         chunks.push(chunk)
         size += chunk.length
-        if (size > maxHelloBytes) ended()
+        if (size > maxBytes) ended()
         return
       }
       chunks.push(chunk.subarray(0, end))

@@ -10,7 +10,7 @@ import type { Log } from '../gateway/log.ts'
 import type { Message } from '../transports/channel.ts'
 import type { ProcessRef } from '../transports/process-tree.ts'
 import { stdioChannel } from '../transports/stdio.ts'
-import { compareVersions, goodbyeLine, protocol, readFrame, writeFrame, type Goodbye, type Hello, type Reply } from './hello.ts'
+import { compareVersions, goodbyeLine, maxHelloBytes, protocol, readFrame, writeFrame, type Goodbye, type Hello, type Reply } from './hello.ts'
 import type { Lock } from './lock.ts'
 import type { DaemonPlace } from './place.ts'
 import { fingerprint, isSame, readState, writeState } from './state.ts'
@@ -99,7 +99,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 
   async function welcome(socket: Socket): Promise<void> {
-    const hello = await readFrame<Hello>(socket, helloMs)
+    const hello = await readFrame<Hello>(socket, helloMs, maxHelloBytes)
     const refuse = (reply: Reply): void => void (writeFrame(socket, reply), socket.end())
     if (typeof hello.token !== 'string' || !isSame(hello.token, token)) return refuse({ ok: false, why: 'token' })
     if (hello.protocol !== protocol) return refuse({ ok: false, why: compareVersions(hello.version, options.version) > 0 ? 'older' : 'protocol' })
