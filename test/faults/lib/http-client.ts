@@ -52,7 +52,8 @@ export class HttpClient {
     try {
       const { text, status } = await this.post(message, headers, leaveAfter)
       const at = performance.now()
-      this.received = (this.received + text.slice(0, 20_000)).slice(-1024 * 1024)
+      this.received += text.slice(0, 20_000)
+      if (this.received.length > 2 * 1024 * 1024) this.received = this.received.slice(-1024 * 1024)
       for (const marker of new Set(markersIn(text)))
         if (marker !== mark && marker !== this.backends.get(alias)) this.wrong.push(`a foreign marker: ${text.slice(0, 300)}`)
       if (text.includes('WRONG')) this.wrong.push(`misrouted: ${text.slice(0, 300)}`)

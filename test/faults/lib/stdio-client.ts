@@ -53,6 +53,8 @@ export interface ClientOptions {
 }
 
 const kept = 4 * 1024 * 1024
+/** Cut seldom: cutting copies all of it. */
+const keep = (text: string): string => (text.length > 2 * kept ? text.slice(-kept) : text)
 
 export class StdioClient {
   readonly mark = newMarker('c')
@@ -83,7 +85,7 @@ export class StdioClient {
     this.child.stdin?.on('error', () => {})
     this.child.stdout?.on('data', (chunk: Buffer) => this.read(chunk))
     this.child.stderr?.on('data', chunk => {
-      this.stderr = (this.stderr + chunk).slice(-kept)
+      this.stderr = keep(this.stderr + chunk)
     })
     this.ended = new Promise(resolve => this.child.once('close', (code, signal) => {
       for (const [id, entry] of this.pending) entry.fail(new Error(`the proxy ended (${code ?? signal}) with ${id} open\n${this.stderr.slice(-1500)}`))
@@ -204,7 +206,7 @@ export class StdioClient {
 
   private line(text: string): void {
     const at = performance.now()
-    this.received = (this.received + text.slice(0, 100_000)).slice(-kept)
+    this.received = keep(this.received + text.slice(0, 100_000))
     let message: JsonObject
     try {
       message = JSON.parse(text) as JsonObject
