@@ -57,6 +57,7 @@ export function createProfiles(overrides: () => Overrides): Profiles {
   const seen = new Map<string, ClientFit>()
   const lists = new WeakMap<readonly JsonObject[], Map<Fitting, Fitted>>()
   const written = new WeakMap<Fitted, RawJson>()
+  const gateways = new WeakMap<Gateway, Map<string, Gateway>>()
 
   function limitsOf(name: unknown): Fitting | undefined {
     if (typeof name !== 'string') return undefined
@@ -129,8 +130,17 @@ export function createProfiles(overrides: () => Overrides): Profiles {
   }
 
   return {
-    // A prototype and not a copy: what the gateway says of itself changes.
-    fitted: (gateway, name) => Object.create(gateway, { handle: { value: handlerOf(gateway, name), enumerable: true } }) as Gateway,
+    fitted(gateway, name = '') {
+      let ofGateway = gateways.get(gateway)
+      if (!ofGateway) gateways.set(gateway, (ofGateway = new Map()))
+      let found = ofGateway.get(name)
+      if (!found) {
+        // A prototype and not a copy: what the gateway says of itself changes.
+        found = Object.create(gateway, { handle: { value: handlerOf(gateway, name === '' ? undefined : name), enumerable: true } }) as Gateway
+        if (ofGateway.size < maxNames) ofGateway.set(name, found)
+      }
+      return found
+    },
     status: () => [...seen.values()],
   }
 }
