@@ -7,7 +7,8 @@ import { resolve } from 'node:path'
 import { loadValue } from '../config/load.ts'
 import { McpError, toMcpError, type ErrorCode } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
-import { credentialsOf, openHouse, type Opened } from './house.ts'
+import { credentialsOf } from './credential-lookup.ts'
+import { openHouse, type Opened } from './house.ts'
 import { run } from './run.ts'
 
 interface ConnectOptions {

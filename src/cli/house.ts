@@ -8,11 +8,11 @@ import type { Config, LogLevelName } from '../config/config.ts'
 import { findConfig } from '../config/find.ts'
 import { loadConfig, type Loaded } from '../config/load.ts'
 import { places } from '../config/places.ts'
-import { openCredentials } from '../credentials/store.ts'
 import { CancelSource, type Cancellation } from '../gateway/cancellation.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Globals } from './command.ts'
-import { wantsColor, type Io } from './io.ts'
+import { credentialsOf } from './credential-lookup.ts'
+import { wantsColor } from './io.ts'
 
 export type Catalog = Awaited<ReturnType<House['gateway']['catalog']>>
 
@@ -101,12 +101,6 @@ async function load(file: string, { io, redactor }: Context): Promise<Loaded> {
   const loaded = await loadConfig(file, { env: io.env, credential: credentialsOf(io) })
   redactor.add(loaded.secrets)
   return loaded
-}
-
-/** Looks credentials up in the user's own file. */
-export function credentialsOf(io: Pick<Io, 'env'>): (name: string) => string | undefined {
-  const store = openCredentials(places(io.env).credentials)
-  return name => store.get(name)?.reveal()
 }
 
 function levelOf({ logLevel, debug, verbose, quiet, json }: Globals, { config, trail }: Loaded, purpose: Purpose): LogLevelName {

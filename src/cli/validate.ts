@@ -13,8 +13,8 @@ import { places } from '../config/places.ts'
 import { warning, type Finding, type Problem } from '../config/problems.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
-import { contact, type Contacted } from './contact.ts'
-import { credentialsOf } from './house.ts'
+import type { Contacted } from './contact.ts'
+import { credentialsOf } from './credential-lookup.ts'
 import { nearest } from './nearest.ts'
 import { exitCodes } from './report.ts'
 import { printFindings, type Found } from './validate-print.ts'
@@ -68,7 +68,7 @@ export async function validate(options: ValidateOptions, context: Context): Prom
     ? [...inspected.problems, ...(await checked(loaded, path, context)), ...(await limitProblems(loaded, client === undefined ? [] : views))]
     : inspected.problems
   const quiet = { ...globals, config: inspected.file, json: globals.json || form !== undefined }
-  const servers = online && loaded ? await contact({ ...context, globals: quiet }) : undefined
+  const servers = online && loaded ? await (await import('./contact.ts')).contact({ ...context, globals: quiet }) : undefined
   const failed = problems.some(({ severity }) => severity === 'error' || strict)
   const broken = servers?.filter(isBroken) ?? []
   const ok = !failed && broken.length === 0
