@@ -32,7 +32,9 @@ export interface AttachOptions {
 export type Attachment = { readonly socket: Socket } | { readonly socket: undefined; readonly because: string | undefined }
 
 const replyMs = 5_000
-const stepMs = 20
+/** Between two looks: little at first, since a daemon that starts is soon there. */
+const stepMs = 10
+const maxSteps = 8
 const heldExit = 6
 /** A supervisor starts the next daemon at once; this long it is believed to be there, milliseconds. */
 const supervisorMs = 3_000
@@ -55,7 +57,7 @@ async function search({ place, version, env, client, script, mayStart, patienceM
   const until = begun + patienceMs
   let started: Started | undefined
   const askedToGo = new Set<string>()
-  for (; performance.now() < until; await pause()) {
+  for (let step = 1; performance.now() < until; await pause(Math.min(step++, maxSteps) * stepMs)) {
     const state = await readState(place.state)
     const answer = state && (await enter(state, { version, env, client }))
     if (answer?.socket) return answer
@@ -177,4 +179,4 @@ export function start(place: DaemonPlace, script: string, env: AttachOptions['en
   }
 }
 
-const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, stepMs))
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))

@@ -63,7 +63,8 @@ export class Relay {
     this.options = options
     this.over = new Promise(resolve => (this.finish = resolve))
     const { input, output, first } = options
-    input.on('data', (chunk: Buffer) => this.fromClient(this.said.push(chunk)))
+    // After a stop, what the client still says is for nobody.
+    input.on('data', (chunk: Buffer) => this.inputEnded || this.fromClient(this.said.push(chunk)))
     input.on('end', () => this.clientEnded())
     input.on('error', () => this.clientEnded())
     output.on('drain', () => this.way?.from.resume())
@@ -176,7 +177,7 @@ export class Relay {
     const rest = this.said.rest()
     if (rest) this.fromClient([{ bytes: Buffer.concat([rest, newline]), isWhole: true }])
     if (this.isOpen && this.held.length === 0) this.way?.to.end()
-    else if (!this.way && !this.isSearching) this.end()
+    else if (!this.way && this.held.length === 0) this.end()
   }
 
   private lost(way: Way): void {

@@ -212,6 +212,27 @@ describe('what a session keeps when the daemon dies', () => {
   })
 })
 
+describe('a run that is asked to end', () => {
+  it.each([['SIGTERM', 0], ['SIGINT', 130]] as const)('by %s lets its calls finish, and leaves the others alone', async (signal, code) => {
+    const shared = share(v1Only())
+    const [client, other] = [shared.raw(), shared.raw()]
+    await initialize(client)
+    await initialize(other)
+    const slow = client.request('tools/call', call('old__slow', { key: 'a', ms: 800 }))
+    await eventually(() => shared.sandbox.readJournal('old').find(({ event }) => event === 'started'), 'the call to start')
+    process.kill(client.pid as number, signal)
+    expect(textOf(await slow)).toBe('finished')
+    expect(await client.close()).toBe(code)
+    expect(await says(other, 'still here')).toBe('still here')
+    // One that is killed is a client that has gone.
+    process.kill(other.pid as number, 'SIGKILL')
+    await eventually(async () => {
+      const { stdout } = await shared.run('daemon', 'status', '--json')
+      return (JSON.parse(stdout) as { clients: number }).clients === 0 ? true : undefined
+    }, 'the daemon to notice', 10_000)
+  })
+})
+
 describe('its commands', () => {
   it('start, status, reload, logs, stop; and it stays though nobody uses it', async () => {
     const shared = share(v1Only({ daemon: { idleTimeout: 100 } }))

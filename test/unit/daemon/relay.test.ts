@@ -248,6 +248,15 @@ describe('a relay', () => {
     expect(got).toMatchObject([{ id: 1, error: { data: { code: 'DAEMON_DIED' } } }])
   })
 
+  it('is over when the client goes while there is no daemon', async () => {
+    const { input, relay, at, open } = rig(() => new Promise(() => {}))
+    await open()
+    at(0).die()
+    await quiet()
+    input.end()
+    await relay.over
+  })
+
   it('is over when it is stopped, at the second word at once', async () => {
     const first = rig()
     first.relay.stop(false)
