@@ -38,8 +38,14 @@ function* rows(properties: Record<string, JsonSchema>, at: readonly string[] = [
     const path = [...at, key]
     yield { path, schema }
     if (schema.properties && schema.kind === undefined) yield* rows(schema.properties, path)
+    const named = groupsOf(schema)
+    if (named) yield* rows(named, [...path, '<name>'])
   }
 }
+
+/** The keys of each entry, where a key takes groups under names of the writer's own. */
+const groupsOf = ({ additionalProperties }: JsonSchema): Record<string, JsonSchema> | undefined =>
+  typeof additionalProperties === 'object' ? additionalProperties.properties : undefined
 
 const cell = (text: string): string => text.replaceAll('|', '\\|')
 
@@ -64,7 +70,7 @@ const settingsTable = (properties: Record<string, JsonSchema>): string =>
         kindOf(schema),
         defaultOf(schema),
         schema.description ?? '',
-        schema.properties ? '' : code(variableFor(path)),
+        schema.properties || groupsOf(schema) || path.includes('<name>') ? '' : code(variableFor(path)),
       ),
     ),
   ].join('\n')
@@ -75,7 +81,7 @@ function kindOf(schema: JsonSchema): string {
   if (schema.kind !== undefined) return schema.kind
   if (schema.type === 'array') return `list of ${schema.items ? kindOf(schema.items) : 'values'}`
   if (schema.properties) return 'group'
-  if (schema.type === 'object') return 'name → text'
+  if (schema.type === 'object') return groupsOf(schema) ? 'name → group' : 'name → text'
   return schema.type === 'string' ? 'text' : String(schema.type)
 }
 
