@@ -180,8 +180,15 @@ describe('the sweep at start-up', () => {
   /** Starts an owner whose reaper cannot work, so that killing it leaves everything behind. */
   const leaveBehind = async (dir: string, ...children: object[]): Promise<Running> => {
     const running = await run({ runDir: dir, shell: '/no/such/shell', children }, 1 + 2 * children.length)
-    await until(() => readdirSync(dir).some(name => name.endsWith('.json')))
-    await pause(600)
+    // Not before the first look has noted what each child started: how long that takes is the machine's affair.
+    const noted = (name: string): number => {
+      try {
+        return (JSON.parse(readFileSync(join(dir, name), 'utf8')) as { descendants: unknown[] }).descendants.length
+      } catch {
+        return 0
+      }
+    }
+    await until(() => readdirSync(dir).some(name => name.endsWith('.json') && noted(name) >= children.length))
     running.process.kill('SIGKILL')
     await until(() => !isRunning(running.process.pid))
     return running
