@@ -6,8 +6,8 @@ export default defineConfig({
   define: { __VERSION__: JSON.stringify('0.0.0-test') },
   test: {
     projects: [
-      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/rules.test.ts'], testTimeout: 10_000 } },
-      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'paths', include: ['test/paths/**/*.test.ts'], testTimeout: 10_000 } },
+      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/rules.test.ts'], testTimeout: 30_000 } },
+      { define: { __VERSION__: JSON.stringify('0.0.0-test') }, test: { ...shared, name: 'paths', include: ['test/paths/**/*.test.ts'], testTimeout: 30_000 } },
       { test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
       // Needs programs of the system (test/deploy/tools.ts says which), and root for some: not part of `npm test`.
       { test: { ...shared, name: 'deploy', include: ['test/deploy/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 600_000 } },
