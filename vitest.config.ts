@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
-const shared = { environment: 'node', pool: 'forks' } as const
+// Most files wait for other processes most of the time: two at once even on two cores.
+const shared = { environment: 'node', pool: 'forks', maxWorkers: Math.max(2, availableParallelism() - 1) } as const
 
 export default defineConfig({
   define: { __VERSION__: JSON.stringify('0.0.0-test') },

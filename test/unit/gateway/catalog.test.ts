@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildCatalog, sameSurface } from '../../../src/gateway/catalog.ts'
 import { Links } from '../../../src/gateway/links.ts'
+import { costMs, processorMs } from '../timing.ts'
 import { catalog, member, names, options } from './offers.ts'
 
 const route = (alias: string, own: string) => expect.objectContaining({ alias, own })
@@ -451,13 +452,13 @@ describe('size', () => {
       inputSchema: { type: 'object' },
     }))
     const members = Array.from({ length: 50 }, (_, i) => member(`backend-${i}`, { tools, resources: [`file:///${i}`] }))
-    const started = performance.now()
+    const before = processorMs()
     const c = buildCatalog(members, options)
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(processorMs() - before).toBeLessThan(1000)
     expect(c.tools).toHaveLength(50_000)
-    const looked = performance.now()
-    for (let i = 0; i < 100_000; i++) c.tool('backend-49__tool_999')
-    expect(performance.now() - looked).toBeLessThan(200)
+    expect(costMs(() => {
+      for (let i = 0; i < 100_000; i++) c.tool('backend-49__tool_999')
+    })).toBeLessThan(200)
   })
   it('tells of thousands of odd items in a few lines', () => {
     const tools = Array.from({ length: 2000 }, (_, i) => (i % 2 ? null : { name: `a b ${i}` }))

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileFilter, matchesGlob } from '../../../src/gateway/filters.ts'
+import { processorMs } from '../timing.ts'
 
 describe('globs', () => {
   it.each([
@@ -39,10 +40,10 @@ describe('globs', () => {
 
   it('takes a hostile 50 KB text in no time', () => {
     const text = 'a'.repeat(50_000)
-    const started = performance.now()
+    const before = processorMs()
     for (const pattern of ['*a*a*a*a*a*b', '*aaaaaaaaaaaaaaaab', 'a*a*a*a*?b', '?*?*?*?*b'])
       expect(matchesGlob(pattern, text)).toBe(false)
-    expect(performance.now() - started).toBeLessThan(400)
+    expect(processorMs() - before).toBeLessThan(400)
   })
 })
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileUriTemplate } from '../../../src/gateway/uri-template.ts'
 import { isNamespaced, namespacedUri, parseNamespaced, schemeOf } from '../../../src/gateway/uris.ts'
+import { processorMs } from '../timing.ts'
 
 const alias = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)
 
@@ -146,7 +147,7 @@ describe('URI templates', () => {
     )
   })
   it('takes hostile templates and URIs in no time', () => {
-    const started = performance.now()
+    const before = processorMs()
     for (const template of [
       '{a}aa'.repeat(10),
       `{a}${'a'.repeat(2000)}b{c}`,
@@ -154,6 +155,6 @@ describe('URI templates', () => {
       `{a}${'ab'.repeat(1000)}{b}`,
     ])
       for (const uri of ['a'.repeat(4096), 'ab'.repeat(2048), 'a'.repeat(50_000)]) fits(template, uri)
-    expect(performance.now() - started).toBeLessThan(100)
+    expect(processorMs() - before).toBeLessThan(100)
   })
 })

@@ -4,6 +4,7 @@ import type { McpError } from '../../../src/gateway/errors.ts'
 import type { Message, MessagePart, RequestId } from '../../../src/transports/channel.ts'
 import type { Author } from '../../../src/transports/envelope.ts'
 import { LineReader, type LineLimits, type LineSink } from '../../../src/transports/lines.ts'
+import { processorMs } from '../timing.ts'
 
 interface Heard {
   messages: Message[]
@@ -335,10 +336,10 @@ describe('cost', () => {
     const time = (bytes: number, step: number): number => {
       const line = Buffer.from(answer(1, { t: 'x'.repeat(bytes) }))
       const heard = listen()
-      const before = performance.now()
+      const before = processorMs()
       for (let at = 0; at < line.length; at += step) heard.reader.push(line.subarray(at, at + step))
       expect(heard.messages).toHaveLength(1)
-      return performance.now() - before
+      return processorMs() - before
     }
     time(1_000_000, 1024)
     // Sixteen times the bytes; 256 times the cost if it were quadratic.

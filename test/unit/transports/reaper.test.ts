@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { psEnvironment, readRow } from '../../../src/transports/process-tree.ts'
+import { listProcesses, psEnvironment, readRow } from '../../../src/transports/process-tree.ts'
 import { reaperScript } from '../../../src/transports/reaper-script.ts'
 import { Reaper } from '../../../src/transports/reaper.ts'
 import { bootId } from '../../../src/transports/run-file.ts'
@@ -46,6 +46,17 @@ function stranger(): ChildProcess & { pid: number } {
   return child as ChildProcess & { pid: number }
 }
 
+const runDir = (): string => mkdtempSync(join(folder, 'run-'))
+
+/** Whether the file of the proxy that runs names every process it has to end. */
+function isRecorded(dir: string, { pids }: Running): boolean {
+  const file = readdirSync(dir).find(name => name.endsWith('.run.json'))
+  if (!file) return false
+  const { groups, descendants } = JSON.parse(readFileSync(join(dir, file), 'utf8')) as { [kind in 'groups' | 'descendants']: { pid: number }[] }
+  const named = new Set([...groups, ...descendants].map(({ pid }) => pid))
+  return pids.every(({ pid, role }) => role === 'reaper' || named.has(pid))
+}
+
 const alive = ({ pids }: Running): object[] => pids.filter(({ pid }) => isRunning(pid))
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -77,8 +88,9 @@ describe('when the proxy is killed with SIGKILL', () => {
   })
 
   it('so are servers with a group of their own, even if the wrapper goes first', async () => {
-    const running = await run({ children: [wrapper('--detached'), wrapper('--detached', '--leave')] }, 5)
-    await pause(500)
+    const dir = runDir()
+    const running = await run({ runDir: dir, children: [wrapper('--detached'), wrapper('--detached', '--leave')] }, 5)
+    await until(() => isRecorded(dir, running))
     running.process.kill('SIGKILL')
     await until(() => alive(running).length === 0, 2000)
   })
@@ -100,9 +112,9 @@ describe('the reaper', () => {
     const adopted = reaper.adopt(child.pid)
     const pid = reaper.pid as number
     await until(() => isRunning(pid))
-    await pause(100)
-    const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
-    expect(rss).toBeLessThan(5000)
+    const rss = (): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+    // Until its program is loaded it is a copy of us.
+    await until(() => rss() < 5000)
     child.kill('SIGKILL')
     adopted.release()
     await reaper.close()
@@ -123,7 +135,12 @@ describe('the reaper', () => {
     const running = await run({ children: [deaf] }, 3)
     const first = running.pids.find(({ role }) => role === 'reaper')?.pid as number
     process.kill(first, 'SIGKILL')
-    await pause(300)
+    const isReaper = (pid: number): boolean => pid !== first && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('mcp-proxy-reaper')
+    const ofOwner = async (): Promise<number[]> =>
+      (await listProcesses()).filter(({ parent }) => parent === running.process.pid).map(({ pid }) => pid)
+    while (!(await ofOwner()).some(isReaper)) await pause(20)
+    // What it is to watch over is told to it in the turn of its start.
+    await pause(200)
     running.process.kill('SIGKILL')
     await until(() => alive(running).length === 0, 2000)
   })
@@ -176,19 +193,10 @@ describe('the reaper', () => {
 })
 
 describe('the sweep at start-up', () => {
-  const runDir = (): string => mkdtempSync(join(folder, 'run-'))
   /** Starts an owner whose reaper cannot work, so that killing it leaves everything behind. */
   const leaveBehind = async (dir: string, ...children: object[]): Promise<Running> => {
     const running = await run({ runDir: dir, shell: '/no/such/shell', children }, 1 + 2 * children.length)
-    // Not before the first look has noted what each child started: how long that takes is the machine's affair.
-    const noted = (name: string): number => {
-      try {
-        return (JSON.parse(readFileSync(join(dir, name), 'utf8')) as { descendants: unknown[] }).descendants.length
-      } catch {
-        return 0
-      }
-    }
-    await until(() => readdirSync(dir).some(name => name.endsWith('.json') && noted(name) >= children.length))
+    await until(() => isRecorded(dir, running))
     running.process.kill('SIGKILL')
     await until(() => !isRunning(running.process.pid))
     return running
