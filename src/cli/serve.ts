@@ -82,7 +82,7 @@ export async function serve(options: ServeOptions, opened: Opened, context: Cont
   })
   try {
     for (const address of listener.addresses) io.stderr.write(`listening ${address}\n`)
-    log.info({ pid: process.pid, file, servers: opened.config.backends.length }, 'serving over HTTP')
+    log.info({ file, servers: opened.config.backends.length }, 'serving over HTTP')
     supervisor.ready(`listening ${listener.addresses.join(' ')}`)
     void house.gateway.warm()
     await ended
