@@ -67,6 +67,7 @@ export const commands: readonly Entry[] = [
   { name: 'credentials', summary: 'keep secrets out of config files', load: () => import('./credentials.ts') },
   { name: 'config', summary: 'show the config file, its values, or its schema', load: () => import('./config.ts') },
   { name: 'template', summary: 'print files to start from: units, manifests, web servers, clients', load: () => import('./template.ts') },
+  { name: 'completion', summary: 'print a completion script for bash, zsh or fish', load: () => import('./completion.ts') },
   { name: 'version', summary: 'show the version and how it was installed', load: () => import('./version.ts') },
 ]
 
@@ -140,7 +141,8 @@ function commandWord(argv: readonly string[]): string | undefined {
   return words[0] === 'help' ? words[1] : words[0]
 }
 
-function skeleton(io: Io): Command {
+/** The program and the flags that all commands share, without any command. */
+export function skeleton(io: Io): Command {
   const program = new Command('mcp-proxy')
     .description('One command that turns any pile of MCP servers into one server that any MCP client can use.')
     .usage('<command> [options]')

@@ -24,10 +24,10 @@ interface Template {
 }
 
 export const templates: readonly Template[] = [
-  { name: 'systemd', about: 'unit for a machine: /etc/systemd/system/mcp-proxy.service', file: 'templates/systemd/mcp-proxy.service' },
-  { name: 'systemd-socket', about: 'its socket: /etc/systemd/system/mcp-proxy.socket', file: 'templates/systemd/mcp-proxy.socket' },
-  { name: 'systemd-user', about: 'unit for a person: ~/.config/systemd/user/', file: 'templates/systemd/mcp-proxy-user.service' },
-  { name: 'launchd', about: 'the same on macOS: ~/Library/LaunchAgents/', file: 'templates/launchd/mcp-proxy.plist' },
+  { name: 'systemd', about: 'unit for a machine: in /etc/systemd/system/', file: 'templates/systemd/mcp-proxy.service' },
+  { name: 'systemd-socket', about: 'its socket: in /etc/systemd/system/', file: 'templates/systemd/mcp-proxy.socket' },
+  { name: 'systemd-user', about: 'unit for a person: in ~/.config/systemd/user/', file: 'templates/systemd/mcp-proxy-user.service' },
+  { name: 'launchd', about: 'the same on macOS: in ~/Library/LaunchAgents/', file: 'templates/launchd/mcp-proxy.plist' },
   { name: 'dockerfile', about: 'container image', file: 'Dockerfile' },
   { name: 'compose', about: 'compose.yaml for that image', file: 'compose.yaml' },
   { name: 'kubernetes', about: 'manifests for that image', file: 'templates/kubernetes.yaml' },
@@ -58,10 +58,10 @@ async function list(context: Context): Promise<number> {
     ...clients.map(({ id, title }) => ({ name: forClients + id, about: `entry for ${title}` })),
   ]
   if (globals.json) writeJson({ templates: all }, context)
-  else
-    io.stdout.write(
-      `${tableFor(io.stdout, ['NAME', 'WHAT'], all.map(({ name, about }) => [name, about]), styleFor(context, io.stdout).bold)}\n`,
-    )
+  else {
+    const rows = all.map(({ name, about }) => [name, about])
+    io.stdout.write(`${tableFor(io.stdout, ['NAME', 'WHAT'], rows, styleFor(context, io.stdout).bold)}\n`)
+  }
   return exitCodes.done
 }
 
@@ -91,7 +91,8 @@ async function entryOf(client: Client, http: string | undefined, context: Contex
       hint: `leave --http out, and write connect ${http} instead of run into it`,
     })
   const launch = { command: 'npx', args: ['-y', 'mcp-proxy-server', 'run', '--client', client.id], env: {} }
-  const value = http === undefined ? client.stdio(launch, 'hub') : client.http?.(http, { Authorization: 'Bearer THE-TOKEN' }, 'hub')
+  const headers = { Authorization: 'Bearer THE-TOKEN' }
+  const value = http === undefined ? client.stdio(launch, 'hub') : client.http?.(http, headers, 'hub')
   const bytes = await changeDocument(undefined, place.format, place.file, [{ at: [...place.at, 'hub'], value }])
   return bytes.toString().replace(/\n*$/, '\n')
 }
