@@ -7,8 +7,8 @@ import type { Content, EventOptions, EventStream, Exchange, HeaderFields } from 
 import { refusalText, type Refusal } from './http-body.ts'
 import { accepts } from './http-guard.ts'
 
-/** Beyond this much waiting to be sent, events that may be shed are. Bytes. */
-const queueBytes = 1024 * 1024
+/** Beyond this much waiting to be sent, events that may be shed are, and `onBacklog` hears of it. Bytes. */
+export const queueBytes = 1024 * 1024
 /** Beyond this much waiting the reader is given up: nothing it could still read is worth our memory. Bytes. */
 const maxQueueBytes = 64 * 1024 * 1024
 
@@ -31,6 +31,8 @@ export class HttpExchange implements Exchange, EventStream {
   content: Content | undefined
   onGone: (() => void) | undefined
   onQuiet: (() => void) | undefined
+  /** Much of what was just written waits to be read. */
+  onBacklog: (() => void) | undefined
   /** Header fields that go with whatever answer comes. */
   extra: HeaderFields | undefined
   /** Its neighbours among the listener's exchanges. */
@@ -60,6 +62,16 @@ export class HttpExchange implements Exchange, EventStream {
     return this.streaming && !this.response.destroyed && !this.response.writableEnded
   }
 
+  /** Bytes that wait to be read. */
+  get waiting(): number {
+    return this.response.destroyed ? 0 : this.response.writableLength
+  }
+
+  /** Gives the reader up. */
+  cut(): void {
+    this.response.destroy()
+  }
+
   header(name: string): string | undefined {
     const value = this.request.headers[name]
     return typeof value === 'string' ? value : value?.join(', ')
@@ -81,6 +93,7 @@ export class HttpExchange implements Exchange, EventStream {
       ...headers,
     })
     this.response.end(text)
+    if (length > queueBytes) this.onBacklog?.()
   }
 
   empty(status: number, headers?: HeaderFields): void {
@@ -116,6 +129,7 @@ export class HttpExchange implements Exchange, EventStream {
     // A server's own JSON may come with line breaks between its parts; each line is a line of the event.
     const lines = lineBreak.test(data) ? data.replace(lineBreaks, '\ndata: ') : data
     response.write(`event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${lines}\n\n`)
+    if (response.writableLength > queueBytes) this.onBacklog?.()
     return true
   }
 

@@ -4,11 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { AddressInfo, ListenOptions as NetListenOptions, Socket } from 'node:net'
+import { getHeapStatistics } from 'node:v8'
 import { McpError } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Exchange } from './exchange.ts'
 import { readBody, readContent, refusal, refusalText } from './http-body.ts'
-import { HttpExchange } from './http-exchange.ts'
+import { HttpExchange, queueBytes } from './http-exchange.ts'
 import { checkForm, createGuard, type Authenticate, type Guard } from './http-guard.ts'
 import type { Tls } from './tls.ts'
 
@@ -43,6 +44,8 @@ export interface ListenerLimits {
   readonly keepAliveMs: number
   /** Between two signs of life on a quiet stream, milliseconds. */
   readonly pulseMs: number
+  /** What all clients together may leave unread; beyond it those who began first are cut. */
+  readonly unreadBytes: number
 }
 
 export const listenerDefaults: ListenerLimits = {
@@ -53,6 +56,7 @@ export const listenerDefaults: ListenerLimits = {
   requestMs: 30_000,
   keepAliveMs: 30_000,
   pulseMs: 15_000,
+  unreadBytes: Math.min(256 * 1024 * 1024, getHeapStatistics().heap_size_limit / 4),
 }
 
 /** A reader that takes nothing for two pulses is given up. */
@@ -174,6 +178,7 @@ class HttpListener {
     const mark = target.indexOf('?')
     const exchange = new HttpExchange(request, response, mark < 0 ? '' : target.slice(mark + 1))
     this.alive.add(exchange)
+    exchange.onBacklog = () => this.relieve()
     response.on('close', () => {
       this.alive.remove(exchange)
       exchange.closed()
@@ -200,6 +205,22 @@ class HttpListener {
     socket.end(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${text}`)
     // What else the client sends is not read, and must not keep the connection.
     setTimeout(() => socket.destroy(), 1000).unref()
+  }
+
+  /** A client that does not read keeps its own answer waiting, but many of them must not fill our memory. */
+  private relieve(): void {
+    let total = 0
+    const slow: HttpExchange[] = []
+    this.alive.each(exchange => {
+      total += exchange.waiting
+      if (exchange.waiting > queueBytes) slow.push(exchange)
+    })
+    // The chain begins with the newest.
+    while (total > this.limits.unreadBytes && slow.length > 1) {
+      const oldest = slow.pop() as HttpExchange
+      total -= oldest.waiting
+      oldest.cut()
+    }
   }
 
   private admit(request: IncomingMessage, exchange: HttpExchange, path: string): void {

@@ -59,7 +59,7 @@ describe('clients', () => {
   }, 300_000)
 
   it('that leave in the middle of a call have it cancelled at the server', async () => {
-    const count = size(20, 200)
+    const count = size(20, 60)
     const client = clientOf('modern')
     const before = world.journal('s1').filter(({ event }) => event === 'cancelled').length
     await Promise.all(Array.from({ length: count }, () => client.call('s1', 'hang', {}, { leaveAfter: 200 })))

@@ -112,7 +112,7 @@ describe('a client that goes', () => {
   afterAll(() => world.end())
 
   it('in the middle of calls, without a word: nobody is left', async () => {
-    const rounds = size(1, 20)
+    const rounds = size(1, 5)
     let slowest = 0
     for (let n = 0; n < rounds; n++) {
       const client = world.run({ mcpServers: { one: world.rogue('one'), two: world.rogue('two', { flags: ['--deaf'] }) } })

@@ -74,7 +74,7 @@ describe('a server that dies whenever it is started', () => {
     expect(spawns).toBeLessThanOrEqual(10)
     expect(error?.message).toContain('held')
     expect((await client.call('other', 'echo').reply).error).toBeUndefined()
-  })
+  }, 300_000)
 })
 
 describe('64 open files', () => {

@@ -142,6 +142,33 @@ describe('an event stream', () => {
   })
 })
 
+it('answers that nobody reads are kept up to a bound, the newest of them', async () => {
+  const text = JSON.stringify('x'.repeat(16 * 1024 * 1024))
+  const port = await start(exchange => exchange.json(200, text), { unreadBytes: 40 * 1024 * 1024 })
+  const sockets = []
+  for (let n = 0; n < 5; n++) {
+    const socket = connect(port, '127.0.0.1').pause()
+    socket.on('error', () => {})
+    socket.write(get)
+    sockets.push(socket)
+    await pause(100)
+  }
+  const whole = await Promise.all(sockets.map(async socket => {
+    let bytes = 0
+    socket.on('data', chunk => (bytes += chunk.length)).resume()
+    for (let idle = 0, last = -1; idle < 5 && bytes < text.length; last = bytes) {
+      await pause(50)
+      idle = bytes === last ? idle + 1 : 0
+    }
+    socket.destroy()
+    return bytes >= text.length
+  }))
+  expect(whole).toEqual([false, false, false, true, true])
+  // Whoever reads has the whole of it, whatever waits elsewhere.
+  const hasty = plainRequest('GET', '/x', ['Host: localhost', 'Connection: close'])
+  expect((await wire({ port }, hasty, 5000)).body.length).toBe(text.length)
+})
+
 describe('time', () => {
   it('is short for a header, and for a body', async () => {
     const port = await start(exchange => exchange.json(200, '{}'), { headersMs: 100, requestMs: 200 })
