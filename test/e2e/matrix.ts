@@ -1,10 +1,10 @@
 /**
  * Every official client in front of every official server: who they are, what a pair can express, and running all pairs
- * through one listener, or through a process of its own where the client speaks stdio. Nothing is asserted here.
+ * through one listener, or through a `run` of its own and the daemon where the client speaks stdio. Nothing is asserted here.
  */
 import type { JsonObject } from '../../src/gateway/contract.ts'
 import { connectClient, type ClientKind, type TestClient } from '../fixtures/clients/client.ts'
-import { remoteBackend, serve, stdioBackend, type BackendKind, type Sandbox, type Started } from './harness.ts'
+import { bin, remoteBackend, serve, stdioBackend, type BackendKind, type Sandbox, type Started } from './harness.ts'
 import { oldest, scenarios, since20250618, since20251125, willing } from './scenarios.ts'
 
 export const revisions = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const
@@ -63,6 +63,7 @@ function createLocks() {
 }
 
 const patience = 30_000
+const withDaemon = { MCP_PROXY_NO_DAEMON: '' }
 
 /** A scenario that hangs must fail its own cell, and not the whole run. */
 function inTime(run: Promise<void>): Promise<void> {
@@ -91,6 +92,8 @@ export async function runMatrix(sandbox: Sandbox, lanes: number, wanted: (client
   const locked = createLocks()
   const remotes: Started[] = []
   let listener: Started | undefined
+  /** Config file of the daemon behind the clients over stdio. */
+  let shared: string | undefined
   try {
     const entries = await Promise.all(servers.map(async (server): Promise<[string, JsonObject]> => {
       const pinned = server.kind === 'v2-modern' ? [] : ['--revision', server.revision]
@@ -103,8 +106,9 @@ export async function runMatrix(sandbox: Sandbox, lanes: number, wanted: (client
     const config = { mcpServers: Object.fromEntries(entries), startWait: '60s' }
     const front = (listener = await serve(sandbox, config))
 
+    const file = (shared = sandbox.config(config))
     const target = ({ over }: Peer) =>
-      over === 'stdio' ? sandbox.runTarget(config)
+      over === 'stdio' ? { command: process.execPath, args: [bin, 'run', '--config', file], env: { ...sandbox.env, ...withDaemon }, cwd: sandbox.dir }
       : over === 'sse' ? { url: front.url.replace(/\/mcp$/, '/sse'), sse: true } : { url: front.url }
 
     // A server sees one client at a time: of a server that does not say whom it asks, only the only caller is asked.
@@ -158,6 +162,7 @@ export async function runMatrix(sandbox: Sandbox, lanes: number, wanted: (client
     const status = (await (await fetch(new URL('/status', front.url))).json()) as JsonObject
     return { cells, complaints, status }
   } finally {
+    if (shared !== undefined) await sandbox.run(['daemon', 'stop', '--config', shared], { env: withDaemon })
     await listener?.stop()
     await Promise.all(remotes.map(remote => remote.stop()))
   }
