@@ -67,7 +67,7 @@ export async function run({ client, failed }: RunOptions, opened: Opened, contex
     failure = error
     void serving.drain(drainMs.second)
   })
-  log.info({ pid: process.pid, file, client, servers: opened.config.backends.length }, 'serving over stdio')
+  log.info({ file, client, servers: opened.config.backends.length }, 'serving over stdio')
   if (io.stderr.isTTY === true && !context.globals.quiet) void import('./welcome.ts').then(({ welcome }) => welcome(opened, context))
   try {
     await serving.closed
