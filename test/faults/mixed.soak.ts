@@ -122,10 +122,11 @@ it(`mixed faults for ${minutes} minutes`, async () => {
   record({
     fault: 'soak', id: 'soak', what: `mixed faults under load over HTTP, both eras: ${Object.entries(counts).map(([what, n]) => `${n} ${what}`).join(', ')}`,
     promise: '1 h: RSS slope < 1 MB/h, files and children back to baseline, no call to an untouched server fails',
-    measured: `ran ${minutes} min (first ${round(warmUp / 1000)} s not counted), seed ${seed}; ${times.length} calls to the untouched server, ${untouched.length} failed; `
+    measured: `ran ${minutes} min${minutes < 60 ? ', not the hour' : ''} (first ${round(warmUp / 1000)} s not counted), seed ${seed}; ${times.length} calls to the untouched server, ${untouched.length} failed; `
       + `RSS median ${round(median(samples.slice(0, half)), 1)} MB in the first half, ${round(median(samples.slice(half)), 1)} MB in the second, fitted slope over the run ${round(slope / 60, 2)} MB/min; `
       + `heap after garbage collection ${heap(before)} MB → ${heap(after)} MB; files ${filesBefore} → ${filesAfter}, children ${childrenBefore} → ${childrenAfter}; ${round(used)} s of CPU; errors seen: ${Object.entries(codes).map(([code, n]) => `${n} ${code}`).join(', ') || 'none'}`,
     met: untouched.length === 0 && filesAfter <= filesBefore + 4 && childrenAfter <= childrenBefore + 1 && (minutes < 60 || slope < 1),
+    open: minutes < 60,
   })
   expect(untouched).toEqual([])
   expect(Object.keys(codes)).not.toContain('untyped')

@@ -1,5 +1,7 @@
 /** What a start knows from earlier, what a changed config costs, and whether `status` tells the truth. */
 import { chmodSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
@@ -98,7 +100,7 @@ describe('a config that changes under load', () => {
 
 describe('status', () => {
   const world = new World()
-  const url: { status?: string } = {}
+  const guard = createServer((_request, response) => void response.writeHead(401, { 'www-authenticate': 'Bearer' }).end())
   type State = { alias: string; state: string; pid?: number; since: string; restarts: number; inFlight: number; lastFailure: { stage: string; message: string } | null }
   const http: { get?: () => Promise<State[]> } = {}
   const stateOf = async (alias: string): Promise<State> => (await http.get!()).find(state => state.alias === alias) as State
@@ -112,6 +114,7 @@ describe('status', () => {
     const npx = world.sandbox.write('bin/npx', `#!/bin/sh\nsleep 2\nexec "${process.execPath}" "$@"\n`)
     chmodSync(npx, 0o755)
     const installing = world.rogue('installing')
+    await new Promise<void>(resolve => guard.listen(0, '127.0.0.1', resolve))
     const listener = await world.serve({
       mcpServers: {
         healthy: world.rogue('healthy'),
@@ -119,6 +122,7 @@ describe('status', () => {
         installing: { ...installing, command: npx },
         held: world.rogue('held', { flags: ['--die'], settings: { restart: { backoff: 10, maxBackoff: 20 } } }),
         missing: { command: join(world.sandbox.dir, 'nothing-here') },
+        guarded: { url: `http://127.0.0.1:${(guard.address() as AddressInfo).port}/mcp` },
         unset: { command: 'node', env: { TOKEN: '${FAULTS_NEVER_SET}' } },
         off: world.rogue('off', { settings: { enabled: false } }),
         idle: world.rogue('idle', { settings: { idleTimeout: 500 } }),
@@ -126,8 +130,7 @@ describe('status', () => {
         killed: world.rogue('killed', { settings: { restart: { backoff: 3000 } } }),
       },
     })
-    url.status = listener.url.replace(/\/mcp$/, '/status')
-    const raw = rawHttp(url.status)
+    const raw = rawHttp(listener.url.replace(/\/mcp$/, '/status'))
     http.get = async () => (JSON.parse((await raw.send('GET')).text) as { backends: State[] }).backends
     const calls = rawHttp(listener.url)
     let id = 0
@@ -140,7 +143,10 @@ describe('status', () => {
       return messages.at(-1) as JsonObject
     }
   })
-  afterAll(() => world.end())
+  afterAll(async () => {
+    guard.close()
+    await world.end()
+  })
 
   it('tells the truth in each state', async () => {
     const told: string[] = []
@@ -157,6 +163,7 @@ describe('status', () => {
     const held = await becomes('held', 'held', 20_000)
     say(held)
     expect(held.lastFailure).toMatchObject({ stage: expect.stringMatching(/start|handshake/), message: expect.stringContaining('exited with code 3') })
+    say(await becomes('guarded', 'needs-auth'))
     const unset = await becomes('unset', 'held')
     expect(unset.lastFailure).toMatchObject({ stage: 'resolve', message: expect.stringContaining('FAULTS_NEVER_SET') })
     const missing = await stateOf('missing')
@@ -192,7 +199,7 @@ describe('status', () => {
     await hanging
     expect((await stateOf('healthy')).inFlight).toBe(0)
     record({
-      fault: '-', id: 'status', what: '`status` of servers that start, install, run, break off, hang, die, crash all the time, idle, are switched off or cannot be resolved',
+      fault: '-', id: 'status', what: '`status` of servers that start, install, run, break off, want a sign-in, hang, die, crash all the time, idle, are switched off or cannot be resolved',
       promise: 'tells the truth in each state', measured: `seen and right: ${[...new Set(told)].sort().join(', ')}`, met: true,
     })
   }, 90_000)
