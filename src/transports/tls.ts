@@ -50,7 +50,10 @@ export function loadTls(files: TlsFiles, log: Log): Tls {
       }
       const paths = [files.cert, files.key]
       for (const path of paths) watchFile(path, { interval: lookMs, persistent: false }, look)
+      // Changes count from the watch's own first look; what came before that one would go unnoticed.
+      const first = setTimeout(look, lookMs).unref()
       return () => {
+        clearTimeout(first)
         for (const path of paths) unwatchFile(path, look)
       }
     },
