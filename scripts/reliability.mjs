@@ -29,7 +29,8 @@ measurement on one machine, not an average over many and not a guarantee for you
 Under every row three things are checked besides what it says, and a test cannot leave them out:
 
 - **Isolation**: every client, every call and every server carries a marker of 128 random bits; a marker that reaches anybody it is not
-  meant for fails the test, as do doubled answers, answers to nothing, and arguments of calls in the log.
+  meant for fails the test, as do doubled answers, answers to nothing, and arguments of calls in the log (except where a server
+  writes them on a line that is no message: such lines are quoted there).
 - **Secrets**: every server knows a secret and tells it in eight spellings on stderr and between its messages, some of them cut in
   half; it must not show in anything a client receives, in the log at debug level, in any file we write, or on any command line.
 - **Conservation**: requests sent = answered + refused + cancelled. And when all is over, no process is left.
