@@ -9,7 +9,7 @@ import type { JsonObject } from '../gateway/contract.ts'
 import { McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
 import { RawJson } from '../gateway/raw.ts'
 import { SlotMap } from '../gateway/slot-map.ts'
-import { RawMessage, type Channel, type Message, type MessagePart, type RequestId, type SendOptions } from '../transports/channel.ts'
+import { RawMessage, type Channel, type Message, type MessagePart, type Receiver, type RequestId, type SendOptions } from '../transports/channel.ts'
 import { Pending, unknownKeys } from './pending.ts'
 
 export interface RequestOptions extends Pick<SendOptions, 'opens' | 'ahead'> {
@@ -65,7 +65,7 @@ export interface Answer {
 const noPending = new SlotMap<RequestId, Pending>()
 const noIncoming = new SlotMap<RequestId, CancelSource>()
 
-export class Peer {
+export class Peer implements Receiver {
   private readonly channel: Channel
   private readonly handlers: PeerHandlers
   private pending: SlotMap<RequestId, Pending> = noPending
@@ -78,12 +78,7 @@ export class Peer {
     this.channel = channel
     this.handlers = handlers
     this.nextId = lastId
-    channel.open({
-      message: (message, relatedTo) => this.receive(message, relatedTo),
-      malformed: (error, id, part) => this.malformed(error, id, part),
-      leaving: () => this.handlers.leaving?.(),
-      closed: reason => this.closed(reason),
-    })
+    channel.open(this)
   }
 
   /** Requests of ours that are open. */
@@ -153,7 +148,9 @@ export class Peer {
     if (this.incoming.size === 0) this.incoming = noIncoming
   }
 
-  private receive(message: Message, relatedTo: RequestId | undefined): void {
+  // Receiver: what the channel brings.
+
+  message(message: Message, relatedTo?: RequestId): void {
     if (message.method === undefined) return this.answered(message)
     if (message.id === undefined || message.id === null) return this.notified(message, relatedTo)
     this.asked(message, message.id, relatedTo)
@@ -226,7 +223,7 @@ export class Peer {
     this.channel.send(message, { relatedTo: id })
   }
 
-  private malformed(error: McpError, id: RequestId | undefined, part: MessagePart | undefined): void {
+  malformed(error: McpError, id?: RequestId, part?: MessagePart): void {
     // Both sides count from 1: a bad request of the peer must not end a request of ours that has the same number.
     if (part === 'request') {
       this.handlers.stray?.(error.message)
@@ -240,7 +237,11 @@ export class Peer {
     entry.reject(error)
   }
 
-  private closed(reason: McpError | undefined): void {
+  leaving(): void {
+    this.handlers.leaving?.()
+  }
+
+  closed(reason: McpError | undefined): void {
     if (this.gone) return
     this.gone = reason ?? new McpError('SHUTTING_DOWN', 'the connection was closed')
     const open = this.pending.values()

@@ -9,6 +9,7 @@ import type { Front, ServeOptions } from '../options.ts'
 import { requestExtra, type Incoming, type Peer } from '../peer.ts'
 import { answerAsks } from './ask-loop.ts'
 import { fitError, fitRaw, fitResult } from './fit.ts'
+import { interned } from './interned.ts'
 import { Listening } from './listening.ts'
 import { capabilitiesFor, isLogLevel, negotiate, passes } from './wire.ts'
 
@@ -96,8 +97,8 @@ class LegacyFront implements Front {
     return {
       id: this.clientId,
       principal: this.options.principal,
-      info: isObject(clientInfo) ? clientInfo : undefined,
-      capabilities: isObject(capabilities) ? capabilities : {},
+      info: isObject(clientInfo) ? interned(clientInfo) : undefined,
+      capabilities: interned(isObject(capabilities) ? capabilities : {}),
       revision,
       logLevel: undefined,
     }

@@ -27,6 +27,8 @@ export class LegacyHttp implements SessionHost {
   private readonly options: HttpOptions
   private readonly sessions = new Map<string, Session>()
   private readonly old = new Map<string, SseSession>()
+  /** By principal: what serves all sessions of one. */
+  private readonly serving = new Map<string, ServeOptions>()
   private readonly sweeper: NodeJS.Timeout
   private stopping = false
 
@@ -116,8 +118,10 @@ export class LegacyHttp implements SessionHost {
     this.sessions.delete(session.id)
   }
 
-  private serve(exchange: Exchange): ServeOptions {
-    return this.options.serve(exchange.principal)
+  private serve({ principal }: Exchange): ServeOptions {
+    let options = this.serving.get(principal)
+    if (!options) this.serving.set(principal, (options = this.options.serve(principal)))
+    return options
   }
 
   private begin(exchange: Exchange): void {

@@ -10,6 +10,9 @@ import { isObject, roots } from '../asks.ts'
 import { askClient, type Asker } from './ask-loop.ts'
 import { lists, passes } from './wire.ts'
 
+/** What a client hears of that has said nothing of what it wants. */
+const nothingOfItsOwn: Interest = { lists, resources: [], logLevel: undefined, roots: undefined }
+
 export class Listening implements Watcher {
   client: ClientProfile
   interest: Interest
@@ -22,7 +25,7 @@ export class Listening implements Watcher {
   constructor(asker: Asker, client: ClientProfile) {
     this.asker = asker
     this.client = client
-    this.interest = { lists, resources: [], logLevel: undefined, roots: undefined }
+    this.interest = nothingOfItsOwn
   }
 
   /** Starts listening, if it has not; a client that skips `notifications/initialized` is still served. */

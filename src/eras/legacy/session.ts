@@ -5,19 +5,15 @@
 import type { JsonObject } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
 import { SlotMap } from '../../gateway/slot-map.ts'
-import { messageText, type Channel, type Message, type Receiver, type RequestId, type SendOptions } from '../../transports/channel.ts'
+import { messageText, type Channel, type Message, type RequestId, type SendOptions } from '../../transports/channel.ts'
 import type { EventStream, Exchange } from '../../transports/exchange.ts'
 import type { Front, ServeOptions, SessionLimits } from '../options.ts'
 import { Peer, type Incoming, type PeerHandlers } from '../peer.ts'
 import { openLegacyFront } from './client-side.ts'
-import { EventStore, eventId, readEventId } from './event-store.ts'
+import { eventId, readEventId } from './event-store.ts'
 import { Reply, type Streams } from './reply.ts'
+import { standalone, Trail } from './trail.ts'
 import { negotiate } from './wire.ts'
-
-/** The stream a client opens by GET, for what belongs to none of its requests. */
-const standalone = 0
-/** What waits for that stream while it is not open; a client that never opens it misses the rest. */
-const maxWaiting = 64
 
 export const sessionHeader = 'mcp-session-id'
 
@@ -27,40 +23,47 @@ export interface SessionHost {
 }
 
 export class Session implements Channel, PeerHandlers, Streams {
-  readonly transport = 'http'
-  readonly cancelsByClosing = false
   readonly id: string
-  readonly principal: string
-  /** Milliseconds, of `performance.now()`: when it was last of use. */
-  usedAt = performance.now()
+  /** Whole milliseconds, of `performance.now()`: when it was last of use. */
+  usedAt = clock()
   private readonly host: SessionHost
   private readonly options: ServeOptions
   private readonly front: Front
   private readonly peer: Peer
-  private receiver!: Receiver
-  fields: Readonly<Record<string, string>> | undefined
   private revision = ''
   private opening: RequestId | undefined
-  private replies: SlotMap<RequestId, Reply> | undefined
-  private live: Map<number, Reply> | undefined
-  private listener: EventStream | undefined
-  private store: EventStore | undefined
-  /** Texts for the standalone stream that have never been sent. */
-  private waiting: string[] | undefined
-  private streams = standalone
-  private sequence = 0
+  private opened = false
   private over = false
+  private replies: SlotMap<RequestId, Reply> | undefined
+  private listener: EventStream | undefined
+  private trail: Trail | undefined
 
   constructor(id: string, host: SessionHost, options: ServeOptions) {
     this.id = id
     this.host = host
     this.options = options
-    this.principal = options.principal
     this.peer = new Peer(this, this)
-    this.front = openLegacyFront(this.peer, options, `session-${id.slice(0, 8)}-${(Session.count++).toString(36)}`)
+    // Joined and not added up: a sum of texts keeps its parts.
+    this.front = openLegacyFront(this.peer, options, ['session', id.slice(0, 8), (Session.count++).toString(36)].join('-'))
   }
 
   private static count = 0
+
+  // Not fields of each: thousands would say the same.
+  get transport(): string {
+    return 'http'
+  }
+  get cancelsByClosing(): boolean {
+    return false
+  }
+  get principal(): string {
+    return this.options.principal
+  }
+
+  /** Header fields of every answer; undefined while it is not open. */
+  get fields(): Readonly<Record<string, string>> | undefined {
+    return this.opened ? { 'mcp-session-id': this.id } : undefined
+  }
 
   get isIdle(): boolean {
     return !this.replies?.size && !this.listener
@@ -77,7 +80,7 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   /** A POST with one message. */
   post(exchange: Exchange, message: Message): void {
-    this.usedAt = performance.now()
+    this.usedAt = clock()
     const { id, method } = message
     if (method === undefined || id === undefined || id === null) {
       this.take(message)
@@ -95,7 +98,7 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   /** A POST with several; `early` are answers there are already. Throws INVALID_REQUEST. */
   postBatch(exchange: Exchange, messages: readonly Message[], early: readonly string[]): void {
-    this.usedAt = performance.now()
+    this.usedAt = clock()
     const ids: RequestId[] = []
     for (const { id, method } of messages) {
       if (method === 'initialize') throw new McpError('INVALID_REQUEST', 'initialize must not be part of a batch')
@@ -112,20 +115,18 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   /** A GET: the standalone stream, or the rest of one that broke. */
   listen(exchange: Exchange): void {
-    this.usedAt = performance.now()
+    this.usedAt = clock()
     const last = exchange.header('last-event-id')
     const cursor = last === undefined ? undefined : readEventId(last)
-    if (last !== undefined && (!cursor || cursor.stream > this.streams || cursor.sequence > this.sequence))
+    if (last !== undefined && (!cursor || !this.trailed().reaches(cursor.stream, cursor.sequence)))
       return exchange.json(400, errorText('this Last-Event-ID is none of this session'))
     if (cursor && cursor.stream !== standalone) return this.resume(exchange, cursor)
     // A client that tells where it was cannot have the old stream any more, whatever our end of it believes.
     if (this.listener?.open && !cursor) return exchange.json(409, errorText('this session has its stream already'))
     this.listener?.end()
     const stream = this.attach(exchange)
-    if (cursor) for (const event of this.store?.after(standalone, cursor.sequence) ?? []) stream.send(event.text, { id: eventId(standalone, event.sequence) })
-    const waiting = this.waiting ?? []
-    this.waiting = undefined
-    for (const text of waiting) stream.send(text, { id: this.keep(standalone, text) })
+    if (cursor) for (const event of this.trailed().after(standalone, cursor.sequence)) stream.send(event.text, { id: eventId(standalone, event.sequence) })
+    for (const text of this.trail?.takeWaiting() ?? []) stream.send(text, { id: this.keep(standalone, text) })
   }
 
   /** Ends the session: its calls are cancelled, its streams closed. */
@@ -135,16 +136,12 @@ export class Session implements Channel, PeerHandlers, Streams {
     this.host.ended(this)
     for (const reply of new Set(this.replies?.values())) reply.abort(404, errorText('the session has ended'))
     this.listener?.end()
-    this.receiver.closed(undefined)
+    this.peer.closed(undefined)
   }
 
-  /** Forgets what nobody came back for, and what an idle session needs not hold. */
+  /** Forgets what nobody came back for. */
   age(now: number): void {
-    this.store?.age(now)
-    if (this.store?.size === 0) this.store = undefined
-    if (this.replies?.size === 0) this.replies = undefined
-    if (this.live?.size === 0) this.live = undefined
-    this.peer.rest()
+    this.trail?.age(now)
   }
 
   refuseAll(error: McpError): void {
@@ -153,19 +150,18 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   // Channel: what the peer has for the client.
 
-  open(receiver: Receiver): void {
-    this.receiver = receiver
-  }
+  /** Its receiver is the peer, which it has made itself. */
+  open(): void {}
 
   send(message: Message, options?: SendOptions): void {
     const { id } = message
     if (message.method === undefined && id !== undefined && id !== null) {
       const reply = this.replies?.get(id)
       this.replies?.delete(id)
-      if (this.opening === id) this.opened(message)
+      if (this.opening === id) this.settled(message)
       reply?.answer(id, message)
       // Nobody has been told the id of a session that could not be opened.
-      return this.fields ? undefined : this.end()
+      return this.opened ? undefined : this.end()
     }
     const related = options?.relatedTo
     const reply = related === undefined ? undefined : this.replies?.get(related)
@@ -204,42 +200,41 @@ export class Session implements Channel, PeerHandlers, Streams {
   // Streams: what replies need.
 
   numberStream(reply: Reply): number {
-    const number = ++this.streams
-    ;(this.live ??= new Map()).set(number, reply)
-    return number
+    return this.trailed().begin(reply)
   }
 
   keep(stream: number, text: string): string {
-    const sequence = ++this.sequence
-    this.store ??= new EventStore(this.host.limits)
-    this.store.add({ stream, sequence, text, at: performance.now() })
-    return eventId(stream, sequence)
+    return this.trailed().keep(stream, text)
   }
 
   /** Older clients try to read every event as a message. */
   prime(stream: number): string | undefined {
-    return this.revision >= '2025-11-25' ? eventId(stream, ++this.sequence) : undefined
+    return this.revision >= '2025-11-25' ? this.trailed().mark(stream) : undefined
   }
 
+  /** With its last request an idle session lets go of what it needs for requests. */
   finished(reply: Reply): void {
     for (const id of reply.open) this.replies?.delete(id)
-    for (const [number, each] of this.live ?? []) if (each === reply) this.live?.delete(number)
+    this.trail?.finished(reply)
+    if (this.replies?.size !== 0) return
+    this.replies = undefined
+    this.peer.rest()
   }
 
   redirect(message: Message): void {
     const text = messageText(message)
     const sheddable = message.id === undefined
-    if (this.listener?.open) return void this.listener.send(text, { id: this.keep(standalone, text), sheddable })
-    const waiting = (this.waiting ??= [])
-    // Saying the same twice to somebody who was away tells nothing new.
-    if (sheddable && waiting.includes(text)) return
-    waiting.push(text)
-    if (waiting.length > maxWaiting) waiting.shift()
+    if (this.listener?.open) this.listener.send(text, { id: this.keep(standalone, text), sheddable })
+    else this.trailed().wait(text, sheddable)
   }
 
-  private opened(answer: Message): void {
+  private trailed(): Trail {
+    return (this.trail ??= new Trail(this.host.limits))
+  }
+
+  private settled(answer: Message): void {
     this.opening = undefined
-    if (answer.error === undefined) this.fields = { [sessionHeader]: this.id }
+    if (answer.error === undefined) this.opened = true
   }
 
   private begin(reply: Reply): void {
@@ -249,7 +244,7 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   private take(message: Message): void {
     const cancelled = message.method === 'notifications/cancelled' ? (message.params?.['requestId'] as RequestId) : undefined
-    this.receiver.message(message)
+    this.peer.message(message)
     if (cancelled === undefined) return
     const reply = this.replies?.get(cancelled)
     this.replies?.delete(cancelled)
@@ -261,7 +256,7 @@ export class Session implements Channel, PeerHandlers, Streams {
     this.listener = stream
     exchange.onGone = () => {
       if (this.listener === stream) this.listener = undefined
-      this.usedAt = performance.now()
+      this.usedAt = clock()
     }
     const first = this.prime(standalone)
     if (first !== undefined) stream.send('', { id: first })
@@ -269,8 +264,8 @@ export class Session implements Channel, PeerHandlers, Streams {
   }
 
   private resume(exchange: Exchange, { stream: number, sequence }: { stream: number; sequence: number }): void {
-    const missed = this.store?.after(number, sequence) ?? []
-    const reply = this.live?.get(number)
+    const missed = this.trailed().after(number, sequence)
+    const reply = this.trail?.reply(number)
     // Nothing is left of it. This status, unlike an empty stream, keeps clients from asking again (HTML, "event streams").
     if (!reply && missed.length === 0) return exchange.empty(204)
     const stream = exchange.stream(this.fields)
@@ -279,6 +274,9 @@ export class Session implements Channel, PeerHandlers, Streams {
     else stream.end()
   }
 }
+
+/** Whole, for a fraction would be an object of its own in each session. */
+const clock = (): number => Math.floor(performance.now())
 
 /** Either form is ours to choose; a client that names event streams first is given one from the start. */
 function prefersEvents(accept: string | undefined): boolean {
