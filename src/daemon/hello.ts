@@ -20,8 +20,18 @@ export type Refusal = 'token' | 'older' | 'protocol' | 'leaving' | 'disabled'
 
 export type Reply = { readonly ok: true; readonly pid: number; readonly content?: unknown } | { readonly ok: false; readonly why: Refusal }
 
-/** What a daemon that ends says to the clients it still has. */
+/** Why a daemon ends. */
 export type Goodbye = 'stop' | 'restart'
+
+/** What it says then to the clients it still has. */
+export interface Farewell {
+  readonly why: Goodbye
+  /**
+   * Bytes of the client's lines that it had read by then. Requests in these it answers; a request that ends beyond them is
+   * nothing it will ever act on. undefined = one that does not count.
+   */
+  readonly heard: number | undefined
+}
 
 /** Of a status with everything in it, and of the first word of a stranger. */
 const maxReplyBytes = 16 * 1024 * 1024
@@ -31,10 +41,11 @@ const goodbye = '{"daemon":'
 /** No JSON-RPC message begins so, hence none that a server sends can be taken for it. */
 export const isGoodbye = (line: Buffer): boolean => line.length < 64 && line.toString('latin1', 0, goodbye.length) === goodbye
 
-export const goodbyeLine = (why: Goodbye): { daemon: Goodbye } => ({ daemon: why })
+export const goodbyeLine = (why: Goodbye, heard: number): { daemon: Goodbye; heard: number } => ({ daemon: why, heard })
 
-export function readGoodbye(line: Buffer): Goodbye {
-  return (JSON.parse(line.toString('utf8')) as { daemon?: unknown }).daemon === 'stop' ? 'stop' : 'restart'
+export function readGoodbye(line: Buffer): Farewell {
+  const { daemon, heard } = JSON.parse(line.toString('utf8')) as { daemon?: unknown; heard?: unknown }
+  return { why: daemon === 'stop' ? 'stop' : 'restart', heard: typeof heard === 'number' ? heard : undefined }
 }
 
 /** Reads one line as JSON and leaves the stream paused behind it. Rejects when there is none in time. */

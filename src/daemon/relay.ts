@@ -6,7 +6,8 @@ import type { Readable, Writable } from 'node:stream'
 import { Replay } from '../eras/replay.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Message, RequestId } from '../transports/channel.ts'
-import { isGoodbye, readGoodbye, type Goodbye } from './hello.ts'
+import { isGoodbye, readGoodbye, type Farewell, type Goodbye } from './hello.ts'
+import { Ledger, type Held } from './ledger.ts'
 import { envelopes } from './observe.ts'
 import { Splitter, type Piece } from './splitter.ts'
 
@@ -25,11 +26,6 @@ export interface RelayOptions {
   readonly again: (goodbye: Goodbye | undefined) => Promise<Way>
 }
 
-interface Held {
-  readonly bytes: Buffer
-  readonly messages: readonly Message[]
-}
-
 /** A client's line beyond this is passed on in pieces; the daemon will refuse it anyway. */
 const maxLineBytes = 17 * 1024 * 1024
 /** Requests wait so long for the next daemon; later ones are refused until it is there, milliseconds. */
@@ -44,7 +40,8 @@ export class Relay {
   private readonly options: RelayOptions
   private readonly replay = new Replay()
   private readonly said = new Splitter(maxLineBytes)
-  private readonly inFlight = new Set<RequestId>()
+  /** Of the way there is. */
+  private readonly ledger = new Ledger()
   /** Requests of the daemon that the client has not answered. */
   private readonly asked = new Set<RequestId>()
   private held: Held[] = []
@@ -97,7 +94,12 @@ export class Relay {
     way.from.on('error', () => this.lost(way))
     way.to.on('error', () => this.lost(way))
     way.to.on('drain', () => this.options.input.resume())
-    const send = (message: Message): void => void (this.way === way && way.to.write(`${JSON.stringify(message)}\n`))
+    const send = (message: Message): void => {
+      if (this.way !== way) return
+      const bytes = Buffer.from(`${JSON.stringify(message)}\n`)
+      this.ledger.wrote({ bytes, messages: [message] })
+      way.to.write(bytes)
+    }
     this.replay.tell(send, () => {
       if (this.way !== way) return
       this.isOpen = true
@@ -107,9 +109,10 @@ export class Relay {
     way.from.resume()
   }
 
-  /** What waited goes, in order. */
+  /** What waited goes, in order, unless this one leaves as well. */
   private release(): void {
-    for (const { bytes, messages } of this.held.splice(0)) this.forward(bytes, messages)
+    if (this.leaving) return
+    for (const line of this.held.splice(0)) this.forward(line)
     this.options.input.resume()
     if (this.inputEnded) this.way?.to.end()
   }
@@ -117,31 +120,41 @@ export class Relay {
   private fromClient(pieces: readonly Piece[]): void {
     for (const { bytes, isWhole } of pieces) {
       if (!isWhole) {
-        if (this.isOpen) this.write(bytes)
+        if (this.isOpen) this.write({ bytes, messages: [] })
         continue
       }
       const messages = envelopes(bytes)
+      if (this.held.length > 0 && messages.length === 1 && this.takenBack(messages[0] as Message)) continue
       const isRequest = messages.some(({ method, id }) => method !== undefined && id !== undefined)
       const isAnswer = messages.length > 0 && messages.every(({ method }) => method === undefined)
-      if (this.isOpen && !(this.leaving && isRequest)) this.forward(bytes, messages)
+      if (this.isOpen && !(this.leaving && isRequest)) this.forward({ bytes, messages })
       // An answer to a question of one that is gone is for nobody.
       else if (!isAnswer) this.hold({ bytes, messages })
     }
   }
 
-  private forward(bytes: Buffer, messages: readonly Message[]): void {
-    for (const message of messages) {
+  private forward(line: Held): void {
+    for (const message of line.messages) {
       const { method, id } = message
       if (method === undefined) this.asked.delete(id as RequestId)
-      else if (id !== undefined && id !== null) this.inFlight.add(id)
-      else if (method === 'notifications/cancelled') this.inFlight.delete(message.params?.['requestId'] as RequestId)
-      if (method !== undefined) this.replay.sent(message)
+      else this.replay.sent(message)
+      if (method === 'notifications/cancelled') this.ledger.settled(message.params?.['requestId'] as RequestId)
     }
-    this.write(bytes)
+    this.write(line)
   }
 
-  private write(bytes: Buffer): void {
-    if (this.way?.to.write(bytes) === false) this.options.input.pause()
+  private write(line: Held): void {
+    this.ledger.wrote(line)
+    if (this.way?.to.write(line.bytes) === false) this.options.input.pause()
+  }
+
+  /** A request that waits and is cancelled goes nowhere, and neither does the word of it. */
+  private takenBack({ method, params }: Message): boolean {
+    if (method !== 'notifications/cancelled') return false
+    const id = params?.['requestId']
+    const at = this.held.findIndex(({ messages: [message, ...more] }) => message?.method !== undefined && message.id === id && more.length === 0)
+    if (at >= 0) this.held.splice(at, 1)
+    return at >= 0
   }
 
   private hold(one: Held): void {
@@ -154,15 +167,17 @@ export class Relay {
     const kept: Buffer[] = []
     for (const { bytes } of pieces) {
       if (isGoodbye(bytes)) {
-        this.leaving = readGoodbye(bytes)
-        this.replay.leaving()
+        this.dismiss(readGoodbye(bytes))
         continue
       }
       const messages = envelopes(bytes)
+      // Its refusal of what it was not asked any more.
+      if (messages.length === 1 && this.ledger.isTakenBack(messages[0] as Message)) continue
+      for (const { method, id } of messages) if (method === undefined) this.ledger.settled(id as RequestId)
       if (messages.length === 1 && this.replay.heard(messages[0] as Message)) continue
       for (const { method, id, params } of messages) {
-        if (method === undefined) this.inFlight.delete(id as RequestId)
-        else if (id !== undefined && id !== null) this.asked.add(id)
+        if (method === undefined) continue
+        if (id !== undefined && id !== null) this.asked.add(id)
         else if (method === 'notifications/cancelled') this.asked.delete(params?.['requestId'] as RequestId)
       }
       kept.push(bytes)
@@ -171,13 +186,21 @@ export class Relay {
     if (!this.options.output.write(kept.length === 1 ? kept[0] : Buffer.concat(kept))) this.way?.from.pause()
   }
 
+  /** The daemon leaves: what it has not read is for the next one, and so is what the client asks from now on. */
+  private dismiss({ why, heard }: Farewell): void {
+    this.leaving = why
+    this.replay.leaving()
+    if (heard === undefined) return
+    this.held.unshift(...this.ledger.takeBack(heard, id => this.replay.keeps(id)))
+  }
+
   private clientEnded(): void {
     if (this.inputEnded) return
     this.inputEnded = true
     const rest = this.said.rest()
     if (rest) this.fromClient([{ bytes: Buffer.concat([rest, newline]), isWhole: true }])
     if (this.isOpen && this.held.length === 0) this.way?.to.end()
-    else if (!this.way && this.held.length === 0) this.end()
+    else if (!this.way && !this.isOwed) this.end()
   }
 
   private lost(way: Way): void {
@@ -186,15 +209,19 @@ export class Relay {
     this.isOpen = false
     way.close()
     this.replay.broken()
-    const gone = [...this.inFlight].filter(id => !this.replay.keeps(id))
-    this.inFlight.clear()
-    for (const id of gone) this.fail(id)
+    const gone = this.ledger.close().filter(id => !this.replay.keeps(id))
+    for (const id of gone) this.fail(id, 'the call may have been carried out; a new process takes over')
     for (const requestId of this.asked)
       this.tell({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason: 'who asked is gone' } })
     this.asked.clear()
-    if (this.inputEnded && this.held.length === 0) return this.end()
+    if (this.inputEnded && !this.isOwed) return this.end()
     // Stopped by somebody: nothing runs again before it is needed.
-    if (this.leaving !== 'stop' || this.held.length > 0) void this.search()
+    if (this.leaving !== 'stop' || this.isOwed) void this.search()
+  }
+
+  /** Whether the client waits for something that another daemon must say. */
+  private get isOwed(): boolean {
+    return this.held.length > 0 || this.replay.isOpening
   }
 
   private async search(): Promise<void> {
@@ -211,7 +238,7 @@ export class Relay {
         else this.take(way)
         break
       } catch {
-        if (this.inputEnded && this.held.length === 0) this.end()
+        if (this.inputEnded && !this.isOwed) this.end()
         await new Promise(resolve => setTimeout(resolve, retryMs[attempt] ?? retryMs.at(-1)))
       }
     }
@@ -220,14 +247,11 @@ export class Relay {
 
   private refuse(held: readonly Held[]): void {
     for (const { messages } of held)
-      for (const { method, id } of messages) if (method !== undefined && id !== undefined && id !== null) this.fail(id)
+      for (const { method, id } of messages) if (method !== undefined && id !== undefined && id !== null) this.fail(id, 'the call was not carried out: call again')
   }
 
-  private fail(id: RequestId): void {
-    const error = new McpError('DAEMON_DIED', 'the shared mcp-proxy process ended before it answered', {
-      retryAfterMs: 1000,
-      hint: 'the call may have been carried out; a new process takes over',
-    })
+  private fail(id: RequestId, hint: string): void {
+    const error = new McpError('DAEMON_DIED', 'the shared mcp-proxy process ended before it answered', { retryAfterMs: 1000, hint })
     this.tell({ jsonrpc: '2.0', id, error: error.toRpc() })
   }
 

@@ -47,6 +47,8 @@ interface Client {
 
 const helloMs = 5_000
 const drainMs = 25_000
+/** How long a client that does not close its end keeps us, milliseconds. */
+const partMs = 2_000
 /** How often to look whether others can still find us, milliseconds. */
 const lookEveryMs = 5_000
 
@@ -124,12 +126,15 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
 
   function serve(socket: Socket, { client }: Hello): void {
     writeFrame(socket, { ok: true, pid: process.pid })
-    const channel = stdioChannel(socket, socket, { log })
+    let heard = 0
+    // Before the channel listens: a line is counted when it is read, or what it asks might be asked twice.
+    socket.on('data', (chunk: Buffer) => void (heard += chunk.length))
+    const channel = stdioChannel(socket, socket, { log, partMs })
     const serving = house.serve(channel, lastAskId, client)
     const one: Client = {
       drain: ms => serving.drain(ms),
       // Through the channel, so that it stands between two of its lines.
-      tell: why => channel.send(goodbyeLine(why) as unknown as Message),
+      tell: why => channel.send(goodbyeLine(why, heard) as unknown as Message),
     }
     clients.add(one)
     rest()
@@ -160,6 +165,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     leaving ??= why
     clearTimeout(idle)
     clearInterval(look)
+    // In one turn with the drain: nothing may be read between what is counted as heard and the refusals.
     if (isFirst) for (const client of clients) client.tell(why)
     const drained = [...clients].map(client => client.drain(ms))
     if (isFirst) void Promise.all([hide(), ...drained]).then(() => {

@@ -23,7 +23,7 @@ export class Replay {
   /** Streams opened again, whose second confirmation the client has not asked for. */
   private readonly reopened = new Set<unknown>()
   private isLeaving = false
-  private awaited: { id: RequestId; next: () => void } | undefined
+  private awaited: { readonly id: RequestId; readonly next: () => void; readonly timer: NodeJS.Timeout } | undefined
 
   /** The client said this. */
   sent(message: Message): void {
@@ -63,7 +63,7 @@ export class Replay {
     // A server that leaves ends its streams; they go on with the next one.
     if (this.isLeaving && this.streams.has(id)) return true
     this.streams.delete(id)
-    if (typeof id !== 'string' || !id.startsWith(this.prefix)) return false
+    if (!this.isOurs(id)) return false
     if (this.awaited?.id === id) this.awaited.next()
     return true
   }
@@ -73,9 +73,14 @@ export class Replay {
     this.isLeaving = true
   }
 
-  /** Whether this open request is asked again, so that its answer is still to come. */
+  /** Whether this open request is asked again, so that its answer is still to come, or is none of the client's. */
   keeps(id: RequestId): boolean {
-    return this.streams.has(id) || (this.opening?.id === id && !this.opening.answered)
+    return this.streams.has(id) || this.isOurs(id) || (this.opening?.id === id && !this.opening.answered)
+  }
+
+  /** Whether the client still waits to be told who its server is. */
+  get isOpening(): boolean {
+    return this.opening !== undefined && !this.opening.answered
   }
 
   /** Tells a new server all of it. `done` is called once it may hear more. */
@@ -94,20 +99,19 @@ export class Replay {
     }
     const id = this.nextId()
     const timer = setTimeout(() => this.awaited?.next(), patienceMs)
-    this.awaited = {
-      id,
-      next: () => {
-        clearTimeout(timer)
-        this.awaited = undefined
-        rest()
-      },
+    const next = (): void => {
+      clearTimeout(timer)
+      this.awaited = undefined
+      rest()
     }
+    this.awaited = { id, next, timer }
     send({ jsonrpc: '2.0', id, method: 'initialize', ...(opening.params && { params: opening.params }) })
   }
 
   /** The server that was being told is gone, too. */
   broken(): void {
-    if (this.awaited) this.awaited = { id: this.awaited.id, next: () => {} }
+    clearTimeout(this.awaited?.timer)
+    this.awaited = undefined
   }
 
   private tellRest(send: (message: Message) => void): void {
@@ -120,6 +124,10 @@ export class Replay {
       this.reopened.add(id)
       send(message)
     }
+  }
+
+  private isOurs(id: RequestId): boolean {
+    return typeof id === 'string' && id.startsWith(this.prefix)
   }
 
   private nextId(): string {

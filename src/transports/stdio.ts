@@ -17,6 +17,11 @@ export interface StdioOptions extends PipeLimits {
    */
   readonly lingerMs?: number | undefined
   readonly log?: Log | undefined
+  /**
+   * After we have closed our end: how long the other one is given to close its own, in ms; 0 by default. Who writes to a
+   * socket that is gone may lose what it has not read of it yet.
+   */
+  readonly partMs?: number | undefined
   /** What to be called in status; `stdio` by default. */
   readonly transport?: string | undefined
 }
@@ -34,6 +39,7 @@ class StdioChannel implements Channel {
   private readonly input: Readable
   private readonly pipe: LinePipe
   private readonly lingerMs: number
+  private readonly partMs: number
   /** Requests of the client that have no answer yet. */
   private readonly unanswered = new Set<RequestId>()
   private lastRequestAt = -Infinity
@@ -46,6 +52,7 @@ class StdioChannel implements Channel {
     this.transport = options.transport ?? 'stdio'
     this.input = input
     this.lingerMs = options.lingerMs ?? stdioDefaults.lingerMs
+    this.partMs = options.partMs ?? 0
     this.pipe = new LinePipe(
       input,
       output,
@@ -82,9 +89,24 @@ class StdioChannel implements Channel {
   private async shut(): Promise<void> {
     clearTimeout(this.timer)
     this.pipe.finish(undefined)
-    this.input.pause()
+    if (this.partMs === 0) this.input.pause()
     await this.flush()
+    if (this.partMs > 0) await this.parted()
     this.input.destroy()
+  }
+
+  /** Settles when the other end has read all and closed; what it still says is not heard. */
+  private parted(): Promise<void> {
+    const { input } = this
+    if (input.readableEnded || input.destroyed) return Promise.resolve()
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, this.partMs)
+      const gone = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      input.once('end', gone).once('close', gone).resume()
+    })
   }
 
   private async flush(): Promise<void> {
@@ -105,6 +127,7 @@ class StdioChannel implements Channel {
   }
 
   private inputEnded(): void {
+    if (this.closing) return
     this.receiver?.leaving?.()
     this.ended = true
     const patience = this.lastRequestAt + this.lingerMs - performance.now()

@@ -1,5 +1,5 @@
 /** The daemon's own life: who may use it, who replaces it, what its commands say, and what happens when it cannot be. */
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -110,10 +110,10 @@ describe('one after another', () => {
     const shared = share(v1Only())
     const client = shared.raw()
     await initialize(client)
-    const slow = client.request('tools/call', call('old__slow', { key: 'a', ms: 1500 }))
+    const slow = client.request('tools/call', call('old__slow', { key: 'a', ms: 4000 }))
     await eventually(() => shared.sandbox.readJournal('old').find(({ event }) => event === 'started'), 'the call to start')
     const restarted = shared.run('daemon', 'restart')
-    await new Promise(resolve => setTimeout(resolve, 700))
+    await eventually(() => (shared.files().some(name => name.endsWith('.json')) ? undefined : true), 'the daemon to begin its end', 15_000)
     const later = says(client, 'later')
     expect(textOf(await slow)).toBe('finished')
     expect(await later).toBe('later')
@@ -132,8 +132,9 @@ describe('one after another', () => {
     cpSync(join(built, 'bin'), join(copy, 'bin'), { recursive: true })
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     writeFileSync(join(copy, 'package.json'), '{"type":"module"}')
-    for (const name of readdirSync(join(copy, 'dist'))) {
+    for (const name of readdirSync(join(copy, 'dist'), { recursive: true, encoding: 'utf8' })) {
       const file = join(copy, 'dist', name)
+      if (!statSync(file).isFile()) continue
       const text = readFileSync(file, 'utf8')
       if (text.includes(`"${version}"`)) writeFileSync(file, text.replaceAll(`"${version}"`, '"99.0.0"'))
     }

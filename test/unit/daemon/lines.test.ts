@@ -65,10 +65,12 @@ describe('what is seen of a line', () => {
 describe('a goodbye', () => {
   it('is told from every message', () => {
     for (const why of ['stop', 'restart'] as const) {
-      const line = Buffer.from(`${JSON.stringify(goodbyeLine(why))}\n`)
+      const line = Buffer.from(`${JSON.stringify(goodbyeLine(why, Number.MAX_SAFE_INTEGER))}\n`)
       expect(isGoodbye(line)).toBe(true)
-      expect(readGoodbye(line)).toBe(why)
+      expect(readGoodbye(line)).toEqual({ why, heard: Number.MAX_SAFE_INTEGER })
     }
+    // From one that does not count.
+    expect(readGoodbye(Buffer.from('{"daemon":"restart"}\n'))).toEqual({ why: 'restart', heard: undefined })
     expect(isGoodbye(Buffer.from('{"jsonrpc":"2.0","method":"daemon","params":{"daemon":"stop"}}\n'))).toBe(false)
   })
 })

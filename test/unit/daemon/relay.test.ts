@@ -11,14 +11,18 @@ class Fake implements Way {
   readonly heard: Json[] = []
   closed = false
   ended = false
-  constructor() {
+  /** Written to it so far. */
+  bytes = 0
+  constructor(answers = true) {
     let rest = ''
     this.to.on('data', chunk => {
+      this.bytes += chunk.length
       const lines = (rest + chunk).split('\n')
       rest = lines.pop() as string
       for (const line of lines) {
         const message = JSON.parse(line) as Json
         this.heard.push(message)
+        if (!answers) continue
         if (message['method'] === 'initialize') this.say({ id: message['id'], result: { protocolVersion: '2025-11-25' } })
         else if (message['id'] !== undefined && /subscribe|setLevel/.test(message['method'])) this.say({ id: message['id'], result: {} })
       }
@@ -43,11 +47,11 @@ class Fake implements Way {
 
 const quiet = (ms = 15) => new Promise(resolve => setTimeout(resolve, ms))
 
-function rig(next: () => Promise<Fake> = async () => new Fake()) {
+function rig(next: () => Promise<Fake> = async () => new Fake(), firstAnswers = true) {
   const input = new PassThrough()
   const output = new PassThrough()
   const got: Json[] = []
-  const ways = [new Fake()]
+  const ways = [new Fake(firstAnswers)]
   let rest = ''
   output.on('data', chunk => {
     const lines = (rest + chunk).split('\n')
@@ -211,6 +215,78 @@ describe('a relay', () => {
     await quiet(40)
     expect(methods(1)).toEqual(['initialize', 'notifications/initialized', 'later'])
     expect(got.filter(({ error }) => error)).toEqual([])
+  })
+
+  it('asks the next one what a leaving one had not read, once, in order, and passes no refusal on', async () => {
+    const { send, got, at, open, methods } = rig()
+    await open()
+    send({ id: 1, method: 'read' })
+    await quiet()
+    const heard = at(0).bytes
+    for (const id of [2, 3, '3']) send({ id, method: `unread-${id}`, params: { id } })
+    send({ method: 'notifications/x' })
+    await quiet()
+    at(0).say({ daemon: 'restart', heard })
+    for (const id of [2, 3]) at(0).say({ id, error: { code: -32603, message: 'the gateway is shutting down', data: { code: 'SHUTTING_DOWN' } } })
+    await quiet()
+    send({ id: 4, method: 'later' })
+    at(0).say({ id: 1, result: { mine: true } })
+    at(0).from.end()
+    await quiet(40)
+    expect(methods(1)).toEqual(['initialize', 'notifications/initialized', 'unread-2', 'unread-3', 'unread-3', 'later'])
+    expect(at(1).heard.slice(2, 5).map(({ params }) => params.id)).toEqual([2, 3, '3'])
+    expect(got).toEqual([{ jsonrpc: '2.0', id: 1, result: { mine: true } }])
+    for (const id of [2, 3, '3', 4]) at(1).say({ id, result: {} })
+    await quiet()
+    expect(got.map(({ id }) => id)).toEqual([1, 2, 3, '3', 4])
+  })
+
+  it('does not ask again what a leaving one had read and did not answer', async () => {
+    const { send, got, at, open, methods } = rig()
+    await open()
+    send({ id: 1, method: 'read' })
+    await quiet()
+    at(0).say({ daemon: 'restart', heard: at(0).bytes })
+    at(0).from.end()
+    await quiet(40)
+    expect(methods(1)).toEqual(['initialize', 'notifications/initialized'])
+    expect(got).toMatchObject([{ id: 1, error: { data: { code: 'DAEMON_DIED', hint: expect.stringContaining('may have been') } } }])
+  })
+
+  it('holds what it was about to release when the next one leaves as well', async () => {
+    const next = [new Fake(false), new Fake()]
+    const { send, got, at, open, methods } = rig(async () => next.shift() as Fake)
+    await open()
+    at(0).die()
+    await quiet()
+    send({ id: 1, method: 'held' })
+    send({ id: 2, method: 'withdrawn' })
+    await quiet()
+    send({ method: 'notifications/cancelled', params: { requestId: 2 } })
+    at(1).say({ daemon: 'restart', heard: 0 })
+    at(1).say({ id: at(1).heard[0]?.['id'], error: { code: -32603, message: 'the gateway is shutting down' } })
+    await quiet()
+    at(1).from.end()
+    await quiet(40)
+    expect(methods(1)).not.toContain('held')
+    expect(methods(2)).toEqual(['initialize', 'notifications/initialized', 'held'])
+    expect(got).toEqual([])
+  })
+
+  it('opens with the next one what a leaving one refused to open', async () => {
+    const { send, got, at, input, methods, relay } = rig(undefined, false)
+    send({ id: 'hello', method: 'initialize', params: {} })
+    await quiet()
+    at(0).say({ daemon: 'stop', heard: 0 })
+    at(0).say({ id: 'hello', error: { code: -32603, message: 'the gateway is shutting down' } })
+    // Even for a client that says no more.
+    input.end()
+    await quiet()
+    at(0).from.end()
+    await quiet(40)
+    expect(methods(1)).toEqual(['initialize'])
+    expect(got).toEqual([{ jsonrpc: '2.0', id: 'hello', result: { protocolVersion: '2025-11-25' } }])
+    await relay.over
   })
 
   it('lets one that was stopped be, until it is needed', async () => {

@@ -149,7 +149,7 @@ describe('its end', () => {
     socket.write(`${hello(token)}\n`)
     await readFrame(socket, 1000)
     expect(await said(hello(token, { want: 'stop' }))).toMatchObject({ ok: true })
-    expect(await readFrame(socket, 1000)).toEqual({ daemon: 'stop' })
+    expect(await readFrame(socket, 1000)).toEqual({ daemon: 'stop', heard: 0 })
     await daemon?.left
     expect(leftovers()).toEqual([])
   })
