@@ -150,14 +150,17 @@ export type Change =
   /** Any other notification, custom ones of extensions included. */
   | { readonly kind: 'other'; readonly method: string; readonly params: JsonObject | undefined }
 
-/** The ear of one client. */
+/** The ear of one client, or one for many that want the same, can do the same and have the same principal. */
 export interface Watcher {
+  /** Of many: one of them, or one that was. */
   readonly client: ClientProfile
   readonly interest: Interest
-  /** Must not throw and must not block. */
-  change(change: Change): void
+  /** Must not throw and must not block. `may`: those of many whom it concerns. */
+  change(change: Change, may?: (client: ClientProfile) => boolean): void
   /** Puts a server's request to the client outside any call. Absent when this client cannot be asked that way. */
   readonly ask?: ((ask: Ask, cancellation: Cancellation) => Promise<JsonObject>) | undefined
+  /** Present where it is of many: each of them as of now, with its roots and as one who can be asked. */
+  readonly each?: Iterable<Watcher> | undefined
 }
 
 /** What of an interest is honoured. */
@@ -268,6 +271,8 @@ export interface CallNow {
 export interface Member extends Backend {
   /** What it offers, as last known (from a live server or the stored catalogue). */
   readonly offer: Offer | undefined
+  /** Each client has a server of its own here, so a watch must be of one client. */
+  readonly apart?: boolean | undefined
   /**
    * Brings the offer up, dialling if need be; resolves with what is known when that failed (see `status`). `fresh`: what is
    * known from earlier does not do.

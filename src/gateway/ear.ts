@@ -1,8 +1,8 @@
 /**
- * A client's watch on a backend that outlives the backend's connections: its interest is put to every connection that
- * comes. List changes are not heard here; the offering knows whether anything really differs.
+ * A watch on a backend, of one client or of many alike, that outlives the backend's connections: its interest is put to
+ * every connection that comes. List changes are not heard here; the offering knows whether anything really differs.
  */
-import type { Change, Connection, Granted, Interest, ListKind, Watch, Watcher } from './contract.ts'
+import type { Change, ClientProfile, Connection, Granted, Interest, ListKind, Watch, Watcher } from './contract.ts'
 import { named } from './refusals.ts'
 
 export interface EarHost {
@@ -40,7 +40,8 @@ export class Ear implements Watch {
     const watch = connection.watch({
       client: watcher.client,
       interest: this.narrowed(),
-      change: change => this.hear(change),
+      change: (change, may) => this.hear(change, may),
+      ...(watcher.each ? { each: watcher.each } : {}),
       ...(watcher.ask ? { ask: (question, cancellation) => watcher.ask!(question, cancellation) } : {}),
     })
     this.watches.set(instance, watch)
@@ -72,8 +73,8 @@ export class Ear implements Watch {
     this.host.left(this)
   }
 
-  private hear(change: Change): void {
-    if (!this.closed && change.kind !== 'list') this.watcher.change(change)
+  private hear(change: Change, may: ((client: ClientProfile) => boolean) | undefined): void {
+    if (!this.closed && change.kind !== 'list') this.watcher.change(change, may)
   }
 
   private narrowed(): Interest {

@@ -5,6 +5,7 @@
 import type { Catalog } from './catalog.ts'
 import { never } from './cancellation.ts'
 import type { Backend, BackendStatus, Call, Complete, Description, Handler, InputRequired, JsonObject, Member, Middleware, Outcome } from './contract.ts'
+import { Crowds } from './crowd.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
 import { listed } from './listed.ts'
@@ -17,7 +18,6 @@ import { Surface, type SurfaceMember } from './surface.ts'
 import { readdressed } from './readdressed.ts'
 import { ownRelation } from './task-ids.ts'
 import { leavesAsIs } from './untouched.ts'
-import { watchMembers } from './watching.ts'
 
 export interface GatewayOptions {
   /** Our own `Implementation` object. */
@@ -68,6 +68,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   let { names } = options
   const surface = new Surface(options)
   const roster = new Roster(options.members)
+  const crowds = new Crowds({ roster, surface })
   const taskOwners = new Map<string, { readonly principal: string; readonly serial: number }>()
 
   /** Looks a public name up; a miss waits for members that have not told yet, then explains itself. */
@@ -263,7 +264,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     handle: (options.middleware ?? []).reduceRight((next, wrap) => wrap(next), dispatch as Handler),
     describe,
-    watch: watcher => watchMembers(watcher, { roster, surface }),
+    watch: watcher => crowds.watch(watcher),
     notify: (method, params, client) => {
       for (const { member } of roster.seats) member.notify(method, params, client)
     },

@@ -81,6 +81,10 @@ class ConfiguredMember implements Member {
     return this.offering.offer
   }
 
+  get apart(): boolean {
+    return this.options.policy.share === 'session'
+  }
+
   readonly handle = (call: Call): Promise<Outcome> => {
     if (this.continuity) return this.handleMarked(call, this.continuity)
     const group = this.shares.of(call.client)

@@ -1,9 +1,9 @@
 /**
- * One client's ear on many backends: splits its interest by owner, joins what they tell, under public names, and moves
+ * One ear on many backends, of one client or of many alike: splits its interest by owner, joins what they tell, under public names, and moves
  * along when backends are replaced. List changes come from the surface, which knows whether anything really differs.
  */
 import type { Catalog } from './catalog.ts'
-import type { Change, Granted, Interest, Watch, Watcher } from './contract.ts'
+import type { Change, ClientProfile, Granted, Interest, Watch, Watcher } from './contract.ts'
 import { McpError } from './errors.ts'
 import type { Roster, Seat } from './roster.ts'
 import type { Surface } from './surface.ts'
@@ -21,20 +21,33 @@ interface Ear {
   granted: Promise<Granted>
 }
 
-export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Watch {
-  let interest = watcher.interest
+export interface MembersWatch extends Watch {
+  /** Whom it hears, those included that were replaced and are not gone yet. */
+  readonly seats: Iterable<Seat>
+}
+
+/** `heard`: seats to listen to as well, as long as they are there. */
+export function watchMembers(
+  watcher: Watcher, { roster, surface }: Watched, first: Interest = watcher.interest, heard: Iterable<Seat> = [],
+): MembersWatch {
+  let interest = first
   const ears = new Map<Seat, Ear>()
 
   function listen({ alias, member }: Seat): Ear {
-    const watch = member.watch({
-      client: watcher.client,
-      interest: { ...interest, resources: [] },
-      change: change => told(alias, change),
-      ...(watcher.ask
-        ? { ask: (question, cancellation) => watcher.ask!({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) }
-        : {}),
-    })
+    const watch = member.watch(earAt(alias, watcher, { ...interest, resources: [] }))
     return { watch, interest, own: [], granted: watch.granted }
+  }
+
+  /** The same ear as the member of that name knows it. */
+  function earAt(alias: string, of: Watcher, interest: Interest): Watcher {
+    const { client, ask, each } = of
+    return {
+      client,
+      interest,
+      change: (change, may) => told(alias, change, of, may),
+      ...(ask ? { ask: (question, cancellation) => of.ask!({ ...surface.catalog.publicAsk(alias, question), from: alias }, cancellation) } : {}),
+      ...(each ? { each: { *[Symbol.iterator]() { for (const one of each) yield earAt(alias, one, one.interest) } } } : {}),
+    }
   }
 
   /** Listens to who came; who was replaced is heard until it is gone, since calls it has begun may have more to say. */
@@ -47,17 +60,17 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Wa
     }
   }
 
-  function told(alias: string, change: Change): void {
+  function told(alias: string, change: Change, to: Watcher, may?: (client: ClientProfile) => boolean): void {
     const { catalog } = surface
     switch (change.kind) {
       case 'list':
         return
       case 'resource':
-        return watcher.change({ kind: 'resource', params: catalog.publicUpdate(alias, change.params) })
+        return to.change({ kind: 'resource', params: catalog.publicUpdate(alias, change.params) }, may)
       case 'log':
-        return watcher.change(roster.several ? { kind: 'log', params: catalog.publicLog(alias, change.params) } : change)
+        return to.change(roster.several ? { kind: 'log', params: catalog.publicLog(alias, change.params) } : change, may)
       case 'other':
-        return watcher.change({ ...change, params: catalog.publicNotification(alias, change.method, change.params) })
+        return to.change({ ...change, params: catalog.publicNotification(alias, change.method, change.params) }, may)
     }
   }
 
@@ -122,6 +135,7 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Wa
     return turn
   }
 
+  for (const seat of heard) if (roster.isHere(seat)) ears.set(seat, listen(seat))
   follow()
   const stopLists = surface.onChange(lists => {
     for (const list of lists) if (interest.lists.includes(list)) watcher.change({ kind: 'list', list })
@@ -133,6 +147,9 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched): Wa
 
   return {
     granted: update(interest),
+    get seats() {
+      return ears.keys()
+    },
     update,
     close() {
       stopLists()

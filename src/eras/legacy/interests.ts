@@ -26,8 +26,9 @@ export class Interests {
     this.subscriptions = new Subscriptions(desk.peer, desk.headers)
   }
 
+  /** Each client by itself. */
   get watchers(): Iterable<Watcher> {
-    return this.ears
+    return this.clients()
   }
 
   watch(watcher: Watcher): Watch {
@@ -39,7 +40,7 @@ export class Interests {
   /** The roots of all listeners that `of` allows, each once. */
   roots(of?: (client: ClientProfile) => boolean): JsonObject[] {
     const joined = new Map<unknown, JsonObject>()
-    for (const { client, interest } of this.ears) {
+    for (const { client, interest } of this.watchers) {
       if (of && !of(client)) continue
       for (const root of interest.roots ?? []) if (!joined.has(root['uri'])) joined.set(root['uri'], root)
     }
@@ -47,7 +48,11 @@ export class Interests {
   }
 
   tell(change: Change, may?: (client: ClientProfile) => boolean): void {
-    for (const ear of this.ears) if (ear.wants(change) && (!may || may(ear.client))) ear.change(change)
+    for (const ear of this.ears) {
+      if (!ear.wants(change)) continue
+      if (ear.each) ear.change(change, may)
+      else if (!may || may(ear.client)) ear.change(change)
+    }
   }
 
   /** A call wants to hear log messages as of `level`: the server is asked for them before it gets the call. */
@@ -91,6 +96,13 @@ export class Interests {
     this.settleRoots()
   }
 
+  private *clients(): Iterable<Watcher> {
+    for (const ear of this.ears) {
+      if (ear.each) yield* ear.each
+      else yield ear
+    }
+  }
+
   private async hold(uri: string, ear: Ear, refused: Map<string, Error>): Promise<void> {
     if (!declares(this.capabilities['resources'], 'subscribe'))
       return void refused.set(uri, new McpError('METHOD_NOT_FOUND', 'the server takes no resource subscriptions'))
@@ -130,9 +142,10 @@ export class Interests {
 
 const declares = (capability: unknown, part: string): boolean => isObject(capability) && capability[part] === true
 
-/** One listener. */
+/** One listener, or many as one. */
 class Ear implements Watch, Watcher {
   readonly ask: Watcher['ask']
+  readonly each: Watcher['each']
   readonly granted: Promise<Granted>
   /** URIs it holds a subscription of. */
   readonly held = new Set<string>()
@@ -144,6 +157,7 @@ class Ear implements Watch, Watcher {
     this.interests = interests
     this.watcher = watcher
     this.interest = watcher.interest
+    this.each = watcher.each
     this.ask = watcher.ask && ((ask, cancellation) => watcher.ask!(ask, cancellation))
     // Deferred: the ear must be among the others before the interests are joined.
     this.granted = Promise.resolve().then(() => interests.apply(this, this.interest))
@@ -175,8 +189,8 @@ class Ear implements Watch, Watcher {
     }
   }
 
-  change(change: Change): void {
-    this.watcher.change(change)
+  change(change: Change, may?: (client: ClientProfile) => boolean): void {
+    this.watcher.change(change, may)
   }
 }
 

@@ -106,7 +106,8 @@ describe('what is heard', () => {
       asked.push(question)
       return { ok: true }
     })
-    expect(await b.heard[0]?.watcher.ask?.({ method: 'm', params: {} }, never)).toEqual({ ok: true })
+    const [ear] = b.heard[0]?.watcher.each ?? []
+    expect(await ear?.ask?.({ method: 'm', params: {} }, never)).toEqual({ ok: true })
     expect(asked).toMatchObject([{ method: 'm', from: 'b' }])
   })
 

@@ -1,0 +1,174 @@
+/**
+ * Clients that can do the same and want nothing of their own share one watch on the backends: ten thousand idle ones then
+ * cost a place each, however many backends there are. Whoever subscribes to something gets a watch of its own.
+ */
+import type { Change, ClientProfile, Granted, Interest, JsonObject, Watch, Watcher } from './contract.ts'
+import type { Seat } from './roster.ts'
+import { watchMembers, type MembersWatch, type Watched } from './watching.ts'
+
+export class Crowds {
+  readonly watched: Watched
+  /** By what the clients can do (one object for all who say the same), then by what else they have in common. */
+  private readonly crowds = new Map<JsonObject, Map<string, Crowd>>()
+  /** Some member has a server for each client: then all watch by themselves. */
+  private apart = false
+
+  constructor(watched: Watched) {
+    this.watched = watched
+    const { roster } = watched
+    this.apart = roster.seats.some(({ member }) => member.apart)
+    // Before any watch of a crowd hears of it: a crowd must not meet such a member.
+    roster.onMove(() => {
+      const was = this.apart
+      this.apart = roster.seats.some(({ member }) => member.apart)
+      if (this.apart && !was) this.dissolve()
+    })
+  }
+
+  watch(watcher: Watcher): Watch {
+    return new Place(this, watcher)
+  }
+
+  /** The crowd for this client; undefined = it must be alone. `heard`: whom a new one hears besides those of now. */
+  of({ client, ask }: Watcher, interest: Interest, heard: Iterable<Seat>): Crowd | undefined {
+    const { resources, extra, lists, logLevel } = interest
+    if (this.apart || !ask || client.home !== undefined || resources.length > 0 || extra) return undefined
+    let alike = this.crowds.get(client.capabilities)
+    if (!alike) this.crowds.set(client.capabilities, (alike = new Map()))
+    const key = [client.revision, logLevel, lists, client.principal].join(' ')
+    let crowd = alike.get(key)
+    if (!crowd) {
+      const gone = (): void => {
+        alike.delete(key)
+        if (alike.size === 0) this.crowds.delete(client.capabilities)
+      }
+      alike.set(key, (crowd = new Crowd(client, { ...interest, roots: undefined }, this.watched, heard, gone)))
+    }
+    return crowd
+  }
+
+  private dissolve(): void {
+    for (const alike of [...this.crowds.values()]) for (const crowd of [...alike.values()]) crowd.dissolve()
+  }
+}
+
+class Crowd implements Watcher {
+  readonly client: ClientProfile
+  readonly interest: Interest
+  private readonly places = new Set<Place>()
+  private readonly watch: MembersWatch
+  private readonly gone: () => void
+  private refreshing: Promise<Granted> | undefined
+
+  constructor(client: ClientProfile, interest: Interest, watched: Watched, heard: Iterable<Seat>, gone: () => void) {
+    this.client = client
+    this.interest = interest
+    this.gone = gone
+    this.watch = watchMembers(this, watched, interest, heard)
+  }
+
+  get seats(): Iterable<Seat> {
+    return this.watch.seats
+  }
+
+  get granted(): Promise<Granted> {
+    return this.refreshing ?? this.watch.granted
+  }
+
+  get each(): Iterable<Watcher> {
+    return this.places
+  }
+
+  change(change: Change, may?: (client: ClientProfile) => boolean): void {
+    for (const { watcher } of this.places) if (!may || may(watcher.client)) watcher.change(change)
+  }
+
+  join(place: Place): void {
+    this.places.add(place)
+  }
+
+  leave(place: Place): void {
+    if (!this.places.delete(place)) return
+    if (this.places.size > 0) return void (place.hasRoots && this.refresh())
+    this.gone()
+    this.watch.close()
+  }
+
+  /** Somebody's roots are others: servers look at everybody's then. */
+  refresh(): Promise<Granted> {
+    // Many may come in one moment.
+    return (this.refreshing ??= Promise.resolve().then(() => {
+      this.refreshing = undefined
+      return this.watch.update({ ...this.interest })
+    }))
+  }
+
+  dissolve(): void {
+    for (const place of [...this.places]) place.settle()
+  }
+}
+
+/** One client: in a crowd, or with a watch of its own; with neither once it is closed. */
+class Place implements Watch, Watcher {
+  readonly watcher: Watcher
+  interest: Interest
+  private readonly crowds: Crowds
+  private crowd: Crowd | undefined
+  private own: MembersWatch | undefined
+
+  constructor(crowds: Crowds, watcher: Watcher) {
+    this.crowds = crowds
+    this.watcher = watcher
+    this.interest = watcher.interest
+    this.settle()
+    if (this.hasRoots) void this.crowd?.refresh()
+  }
+
+  get client(): ClientProfile {
+    return this.watcher.client
+  }
+
+  get hasRoots(): boolean {
+    return this.interest.roots !== undefined && this.interest.roots.length > 0
+  }
+
+  get granted(): Promise<Granted> {
+    const nothing = (): Promise<Granted> => Promise.resolve({ lists: this.interest.lists, resources: [], refused: new Map() })
+    return (this.own ?? this.crowd)?.granted ?? nothing()
+  }
+
+  get ask(): Watcher['ask'] {
+    return (ask, cancellation) => this.watcher.ask!(ask, cancellation)
+  }
+
+  change(change: Change): void {
+    this.watcher.change(change)
+  }
+
+  update(interest: Interest): Promise<Granted> {
+    const { own, crowd, hasRoots } = this
+    this.interest = interest
+    if (!own && !crowd) return this.granted
+    this.settle()
+    if (own && own === this.own) return own.update(interest)
+    return this.crowd && (hasRoots || this.hasRoots) ? this.crowd.refresh() : this.granted
+  }
+
+  /** Goes where it belongs by what it wants: there first and only then away, so that it misses nothing. */
+  settle(): void {
+    const { crowd, own, watcher, interest } = this
+    const heard = (own ?? crowd)?.seats ?? []
+    this.crowd = this.crowds.of(watcher, interest, heard)
+    this.crowd?.join(this)
+    this.own = this.crowd ? undefined : (own ?? watchMembers(watcher, this.crowds.watched, interest, heard))
+    if (crowd !== this.crowd) crowd?.leave(this)
+    if (own !== this.own) own?.close()
+  }
+
+  close(): void {
+    const { own, crowd } = this
+    this.own = this.crowd = undefined
+    own?.close()
+    crowd?.leave(this)
+  }
+}
