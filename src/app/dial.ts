@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { BackendConfig, CommandEndpoint, Endpoint } from '../config/config.ts'
-import { connect, type AskLimits, type ConnectOptions } from '../eras/era.ts'
+import { connect, type AskLimits, type ConnectOptions, type OpeningMemory } from '../eras/era.ts'
 import type { InstanceSpec, StartOptions } from '../gateway/policy.ts'
 import type { ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
 import type { Log } from '../gateway/log.ts'
@@ -36,13 +36,16 @@ const probeMs = 1500
 const runners = new Set(['npx', 'uvx', 'pipx', 'bunx', 'pnpx'])
 
 export function instanceSpecs(backend: BackendConfig, context: DialContext): InstanceSpec[] {
-  return backend.endpoints.map((endpoint, index) => ({
-    transport: endpoint.kind === 'command' ? 'stdio' : (endpoint.type ?? 'http'),
-    backup: endpoint.backup,
-    spawns: endpoint.kind === 'command',
-    installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(),
-    connect: (client, start) => open(backend, endpoint, String(index), client, start, context),
-  }))
+  return backend.endpoints.map((endpoint, index) => {
+    const memory: OpeningMemory = {}
+    return {
+      transport: endpoint.kind === 'command' ? 'stdio' : (endpoint.type ?? 'http'),
+      backup: endpoint.backup,
+      spawns: endpoint.kind === 'command',
+      installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(),
+      connect: (client, start) => open(backend, endpoint, { key: String(index), memory }, client, start, context),
+    }
+  })
 }
 
 const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename(command).replace(/\.(cmd|exe)$/i, ''))
@@ -50,7 +53,7 @@ const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename
 async function open(
   backend: BackendConfig,
   endpoint: Endpoint,
-  key: string,
+  { key, memory }: { readonly key: string; readonly memory: OpeningMemory },
   client: ClientProfile | undefined,
   { limitMs, cancellation }: StartOptions,
   context: DialContext,
@@ -71,6 +74,7 @@ async function open(
     roots: backend.roots,
     remembered: verdicts.get(key),
     remember: verdict => verdicts.set(key, verdict),
+    memory,
     timeouts: { probe: Math.min(probeMs, limitMs), start: limitMs },
     asks,
     cancellation,

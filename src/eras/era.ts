@@ -15,7 +15,7 @@ import type { Incoming } from './peer.ts'
 
 export { askKind } from './asks.ts'
 export { httpFields, openHttp, type HttpFront } from './http.ts'
-export type { AskLimits, ConnectOptions, HttpOptions, ServeOptions, Serving, Verdict } from './options.ts'
+export type { AskLimits, ConnectOptions, HttpOptions, OpeningMemory, ServeOptions, Serving, Verdict } from './options.ts'
 
 /** How often a drain looks whether the last request is answered, milliseconds. */
 const drainStepMs = 10

@@ -10,7 +10,7 @@ import { openLegacyConnection } from './legacy/backend-side.ts'
 import { ChannelLink } from './link.ts'
 import { discoverRequest, openModernConnection } from './modern/backend-side.ts'
 import { revision } from './modern/wire.ts'
-import type { ConnectOptions } from './options.ts'
+import type { ConnectOptions, OpeningMemory } from './options.ts'
 
 /** How long a legacy verdict is believed: a server that was upgraded still answers in the old way, so nobody notices. */
 const legacyVerdictMs = 24 * 60 * 60 * 1000
@@ -19,8 +19,8 @@ const maxDials = 3
 const maxQuoted = 1000
 
 type Plan =
-  /** `silenceMs`: no answer for so long means legacy. */
-  | { readonly kind: 'probe'; readonly silenceMs: number }
+  /** `silenceMs`: no answer for so long means legacy. `only`: no other opening is tried when the process ends. */
+  | { readonly kind: 'probe'; readonly silenceMs: number; readonly only?: boolean }
   /** `assumed`: from an earlier run, and open to doubt. */
   | { readonly kind: 'legacy'; readonly assumed: boolean }
 
@@ -34,6 +34,8 @@ export class Opening {
   private readonly options: ConnectOptions
   private link: ChannelLink | undefined
   private over = false
+  /** How processes of this opening ended. */
+  private readonly ends: string[] = []
 
   constructor(options: ConnectOptions) {
     this.options = options
@@ -41,7 +43,8 @@ export class Opening {
 
   /** Rejects with the McpError that says why there is no connection; the channel is closed then. */
   async run(): Promise<Connection> {
-    const { name, timeouts, cancellation, remember } = this.options
+    const { name, timeouts, cancellation, remember, memory } = this.options
+    const { deadEnd } = memory ?? {}
     const started = Date.now()
     let giveUp = (_error: McpError): void => {}
     const given = new Promise<never>((_, reject) => (giveUp = reject))
@@ -49,11 +52,14 @@ export class Opening {
     const stop = cancellation?.subscribe(reason => giveUp(new McpError('CANCELLED', reason ?? 'cancelled')))
     try {
       const connection = await Promise.race([this.attempts(), given])
+      if (memory) memory.deadEnd = undefined
       const { era, revision: spoken } = await connection.describe()
-      remember?.({ era: era === 'modern' ? 'modern' : 'legacy', revision: spoken ?? '', at: started })
+      // What was not asked whether it is modern may be that.
+      if (deadEnd !== 'handshake' || era === 'modern') remember?.({ era: era === 'modern' ? 'modern' : 'legacy', revision: spoken ?? '', at: started })
       return connection
     } catch (error) {
       const explained = this.explained(toMcpError(error))
+      if (memory) memory.deadEnd = this.deadEnd(deadEnd)
       this.over = true
       void this.link?.channel.close()
       throw explained
@@ -73,8 +79,21 @@ export class Opening {
     }
   }
 
+  /**
+   * What to try next time. A server that ends in the same way at either opening is not to be started twice for each crash; but
+   * which opening it will bear once it is mended nobody knows, so they take turns.
+   */
+  private deadEnd(before: OpeningMemory['deadEnd']): OpeningMemory['deadEnd'] {
+    const { died } = this.link ?? {}
+    if (died?.code !== 'BACKEND_DIED') return undefined
+    if (before !== undefined) return before === 'probe' ? 'handshake' : 'probe'
+    return this.ends.length > 0 && this.ends.every(end => end === died.message) ? 'probe' : undefined
+  }
+
   private firstPlan(): Plan {
-    const { remembered, timeouts } = this.options
+    const { remembered, timeouts, memory } = this.options
+    if (memory?.deadEnd === 'probe') return { kind: 'probe', silenceMs: timeouts.probe, only: true }
+    if (memory?.deadEnd === 'handshake') return { kind: 'legacy', assumed: true }
     if (remembered?.era === 'legacy' && Date.now() - remembered.at < legacyVerdictMs) return { kind: 'legacy', assumed: true }
     // A server known to answer may need its time to start; half of ours is left to be wrong in.
     const patience = remembered?.era === 'modern' ? timeouts.start / 2 : 0
@@ -88,6 +107,7 @@ export class Opening {
       void channel.close()
       throw new McpError('CANCELLED', 'the opening was given up')
     }
+    if (before?.died) this.ends.push(before.died.message)
     void before?.channel.close()
     return (this.link = new ChannelLink(channel))
   }
@@ -95,7 +115,7 @@ export class Opening {
   private async attempt(link: ChannelLink, plan: Plan): Promise<Step> {
     if (plan.kind === 'legacy' || link.channel.transport === 'sse') return this.assumeLegacy(link, plan)
     const probed = await this.probe(link, revision, plan.silenceMs)
-    if (probed.kind === 'silence') return this.legacyAfterSilence(link, probed)
+    if (probed.kind === 'silence') return this.legacyAfterSilence(link, probed, plan)
     const { answer } = probed
     const verdict = readProbe(answer)
     switch (verdict.kind) {
@@ -109,7 +129,7 @@ export class Opening {
         throw this.foreign(`it offers ${verdict.supported.slice(0, 8).join(', ').slice(0, 200)}`)
       case 'none':
         // Some servers end themselves at any word before `initialize`; over HTTP a broken connection says nothing.
-        if (link.died && !link.channel.wantsHeaders) return { next: { kind: 'legacy', assumed: false }, because: answer }
+        if (link.died && !link.channel.wantsHeaders && !plan.only) return { next: { kind: 'legacy', assumed: false }, because: answer }
         throw answer
     }
   }
@@ -126,7 +146,7 @@ export class Opening {
   }
 
   /** Silence means legacy, or a server still starting: if `initialize` fails, what became of the probe decides. */
-  private async legacyAfterSilence(link: ChannelLink, { late, forget }: Probed & { kind: 'silence' }): Promise<Step> {
+  private async legacyAfterSilence(link: ChannelLink, { late, forget }: Probed & { kind: 'silence' }, { only }: Plan & { kind: 'probe' }): Promise<Step> {
     try {
       const connection = await openLegacyConnection(link, this.options)
       forget()
@@ -136,7 +156,7 @@ export class Opening {
       const words = [late(), toMcpError(error)].flatMap(answer => (answer ? [readProbe(answer).kind] : []))
       if (words.includes('modern') || words.includes('again'))
         return { next: { kind: 'probe', silenceMs: this.options.timeouts.start }, because: error }
-      if (link.died) return { next: { kind: 'legacy', assumed: false }, because: error }
+      if (link.died && !only) return { next: { kind: 'legacy', assumed: false }, because: error }
       throw error
     }
   }

@@ -78,6 +78,12 @@ export interface Verdict {
   readonly at: number
 }
 
+/** What openings of one server leave for the next one; whoever dials keeps it between them and looks at nothing in it. */
+export interface OpeningMemory {
+  /** The process ends whatever it is told first, so each start tries one opening only: this one next. */
+  deadEnd?: 'probe' | 'handshake' | undefined
+}
+
 export interface ConnectOptions {
   readonly name: string
   readonly dial: Dial
@@ -90,6 +96,7 @@ export interface ConnectOptions {
   readonly roots?: readonly JsonObject[] | undefined
   readonly remembered?: Verdict | undefined
   readonly remember?: ((verdict: Verdict) => void) | undefined
+  readonly memory?: OpeningMemory | undefined
   readonly timeouts: {
     /** Limit of the era probe in place, milliseconds. */
     readonly probe: number

@@ -218,6 +218,49 @@ describe('connecting to a server', () => {
     expect(rig.servers).toHaveLength(2)
   })
 
+  describe('that dies the same way whatever it is told first', () => {
+    const dying: Script = (_message, server) => void server.channel.close()
+
+    it('is started once for each further attempt, the openings taking turns', async () => {
+      const rig = dialling([dying], { memory: {} })
+      for (const starts of [2, 3, 4, 5]) {
+        await rig.failure()
+        expect(rig.servers).toHaveLength(starts)
+      }
+      expect(rig.said()).toEqual([['server/discover'], ['initialize'], ['server/discover'], ['initialize'], ['server/discover']])
+    })
+
+    it.each<[string, Script, string[], string]>([
+      ['a modern one', modernServer, ['server/discover'], 'modern'],
+      ['a legacy one that answers the probe', legacyServer, ['server/discover', 'initialize'], 'legacy'],
+    ])('is found out once it is mended: %s', async (_what, mended, said, era) => {
+      const rig = dialling([dying, dying, mended], { memory: {} })
+      await rig.failure()
+      expect(await describeOf(rig)).toMatchObject({ era })
+      expect(rig.said()[2]).toEqual(said)
+    })
+
+    it('is opened in the older way in its turn, and asked again next time', async () => {
+      const mended: Script = (message, server) => (message.method === 'initialize' ? initialized : dying(message, server))
+      const rig = dialling([dying, dying, mended], { memory: {} })
+      await rig.failure()
+      await rig.failure()
+      expect(await describeOf(rig)).toMatchObject({ era: 'legacy' })
+      expect(rig.remembered).toEqual([])
+      expect(await describeOf(rig)).toMatchObject({ era: 'legacy' })
+      expect(rig.said().slice(2)).toEqual([['server/discover'], ['initialize'], ['server/discover'], ['initialize']])
+      expect(rig.remembered).toHaveLength(1)
+    })
+
+    it('is found out in the turn of the older way, too', async () => {
+      const rig = dialling([dying, dying, dying, modernServer], { memory: {} })
+      await rig.failure()
+      await rig.failure()
+      expect(await describeOf(rig)).toMatchObject({ era: 'modern' })
+      expect(rig.remembered).toEqual(verdict('modern', version))
+    })
+  })
+
   it('that refuses to be opened at all is quoted, bounded', async () => {
     const rig = dialling([() => ({ error: { code: -32000, message: 'x'.repeat(100_000) } })])
     const error = await rig.failure()
