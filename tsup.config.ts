@@ -1,26 +1,78 @@
-import { readFileSync } from 'node:fs'
-import { defineConfig } from 'tsup'
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { defineConfig, type Options } from 'tsup'
 
 const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8')) as { version: string }
 
-// Everything is bundled, so an install is one package. Lazy parts stay chunks of their own: the path to the first
-// stdio byte must not load them.
-export default defineConfig({
-  entry: { main: 'src/main.ts' },
-  format: 'esm',
+/** Large, and not needed on the way to the first answer: files of their own, read when they are. */
+const vendors = { undici: 'undici', yaml: 'yaml', toml: '@decimalturn/toml-patch', 'pino-pretty': 'pino-pretty' }
+
+const { resolve } = createRequire(import.meta.url)
+
+/** The workers of pino's transports are not used, and loading what they take would cost every start. */
+const withoutWorkers = {
+  name: 'without-workers',
+  setup(build: EsbuildSetup) {
+    build.onResolve({ filter: /^(thread-stream|worker_threads)$/ }, ({ path }) => ({ path, namespace: 'unused' }))
+    build.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = { isMainThread: true }' }))
+  },
+}
+
+const vendored = {
+  name: 'vendored',
+  setup(build: EsbuildSetup) {
+    for (const [name, module] of Object.entries(vendors))
+      build.onResolve({ filter: new RegExp(`^${module}$`) }, () => ({ path: `./vendor/${name}.cjs`, external: true }))
+  },
+}
+
+type EsbuildSetup = Parameters<NonNullable<Options['esbuildPlugins']>[number]['setup']>[0]
+
+const common: Options = {
+  format: 'cjs',
   target: 'node20',
   platform: 'node',
-  splitting: true,
-  clean: true,
+  splitting: false,
+  clean: false,
   minify: false,
+  shims: true,
+  sourcemap: false,
+  noExternal: [/.*/],
+  external: ['typescript', 'fsevents'],
+  define: { __VERSION__: JSON.stringify(version) },
   // Less to read at every start. Names stay, for profiles and stack traces.
   esbuildOptions(options) {
     options.minifyWhitespace = true
     options.minifySyntax = true
+    // What is left of dynamic imports names files of ours, which are CommonJS.
+    options.supported = { 'dynamic-import': false }
   },
-  sourcemap: false,
-  noExternal: [/.*/],
-  external: ['typescript', 'fsevents'],
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
-  define: { __VERSION__: JSON.stringify(version) },
+}
+
+// Everything is bundled, so an install is one package. `main` is not a module but one function, which `start` compiles, or
+// takes from what an earlier start compiled; its last line says which build it is.
+export default defineConfig(({ outDir = 'dist' }) => {
+  rmSync(outDir, { recursive: true, force: true })
+  return [
+    { ...common, entry: { start: 'src/start.ts' } },
+    { ...common, entry: Object.fromEntries(Object.entries(vendors).map(([name, module]) => [`vendor/${name}`, resolve(module)])) },
+    {
+      ...common,
+      entry: { main: 'src/main.ts' },
+      esbuildPlugins: [vendored, withoutWorkers],
+      banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+      footer: { js: '})' },
+      onSuccess: () => Promise.resolve(sign(join(outDir, 'main.cjs'))),
+    },
+  ]
 })
+
+/** Throws if the text is not plain ASCII: it is read byte by byte. */
+function sign(file: string): void {
+  const text = readFileSync(file, 'latin1')
+  const odd = /[^\x00-\x7f]/.exec(text)
+  if (odd) throw new Error(`${file}: a character beyond ASCII at ${odd.index}: ${text.slice(odd.index - 40, odd.index + 20)}`)
+  writeFileSync(file, `${text}//${createHash('sha256').update(text).digest('hex').slice(0, 32)}\n`, 'latin1')
+}

@@ -14,7 +14,7 @@ const value = name => (flag(name) ? process.argv[process.argv.indexOf(name) + 1]
 const quick = flag('--quick')
 const wanted = value('--only')?.split(',') ?? (quick ? ['calls', 'sizes', 'lists', 'start', 'memory'] : Object.keys(sections))
 
-if (!existsSync(`${root}dist/main.js`) && !process.env.BENCH_BIN) execFileSync('npm', ['run', '--silent', 'build', '--', '--silent'], { cwd: root, stdio: 'inherit' })
+if (!existsSync(`${root}dist/start.cjs`) && !process.env.BENCH_BIN) execFileSync('npm', ['run', '--silent', 'build', '--', '--silent'], { cwd: root, stdio: 'inherit' })
 if (flag('--peers') && !process.env.BENCH_PEERS && !existsSync(`${root}bench/node_modules`))
   execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'], { cwd: `${root}bench`, stdio: 'inherit' })
 

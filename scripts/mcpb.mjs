@@ -52,8 +52,9 @@ const files = { 'manifest.json': Buffer.from(`${JSON.stringify(manifest, null, 2
 const add = (path, file) => void (files[path] = readFileSync(file))
 add('LICENSE', join(root, 'LICENSE'))
 add('server/bin/mcp-proxy.js', join(root, 'bin/mcp-proxy.js'))
-for (const file of readdirSync(dist).sort()) if (statSync(join(dist, file)).isFile()) add(`server/dist/${file}`, join(dist, file))
-// Node reads .js files as modules only below a package that says so.
+add('server/bin/package.json', join(root, 'bin/package.json'))
+for (const file of readdirSync(dist, { recursive: true }).map(String).sort())
+  if (statSync(join(dist, file)).isFile()) add(`server/dist/${file.replaceAll('\\', '/')}`, join(dist, file))
 files['server/package.json'] = Buffer.from(`${JSON.stringify({ name, version, license, type: 'module' }, null, 2)}\n`)
 
 mkdirSync(dirname(target), { recursive: true })

@@ -59,9 +59,10 @@ const crash = (thrown: unknown): void => process.exit(line.crashed(thrown))
 process.on('uncaughtException', crash)
 process.on('unhandledRejection', crash)
 
-const code = await line.run()
-await flushed(process.stdout)
-process.exit(code)
+void line.run().then(async code => {
+  await flushed(process.stdout)
+  process.exit(code)
+})
 
 /** What a slow reader of a pipe has not taken yet would be lost with us. A destroyed stream waits for nobody. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

@@ -36,7 +36,7 @@ function resolved(script: string, realpath: (path: string) => string): string {
   }
 }
 
-/** bin/mcp-proxy.js and dist/main.js both lie one folder below the root. */
+/** bin/mcp-proxy.js lies one folder below the root. */
 const packageRoot = (path: string): string => dirname(dirname(path))
 
 const isContainer = (env: Surroundings['env'], exists: (path: string) => boolean): boolean =>

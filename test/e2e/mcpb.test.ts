@@ -36,7 +36,7 @@ describe('the bundle', () => {
     const manifest = JSON.parse(readFileSync(join(unpacked, 'manifest.json'), 'utf8')) as Manifest
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     expect(manifest).toMatchObject({ manifest_version: '0.3', version, server: { type: 'node' }, user_config: { config: { required: false, default: '' } } })
-    expect(readFileSync(join(unpacked, manifest.server.entry_point), 'utf8')).toContain('main.js')
+    expect(readFileSync(join(unpacked, manifest.server.entry_point), 'utf8')).toContain('start.cjs')
 
     const config = sandbox.config({ mcpServers: { a: { command: process.execPath, args: [fixture('v1.mjs'), '--name', 'a'] } } })
     const filled = (text: string): string => text.replaceAll('${__dirname}', unpacked).replaceAll('${user_config.config}', config)

@@ -1,0 +1,78 @@
+/**
+ * Loads the program from what an earlier start compiled, if there is something: compiling it takes longer than all else on
+ * the way to the first answer. Owns that file in the cache folder and knows nothing of the program. `NODE_DISABLE_COMPILE_CACHE=1`,
+ * Node's own word for it, turns it off.
+ */
+import { createHash } from 'node:crypto'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { constants as vm, Script } from 'node:vm'
+import { places } from './config/places.ts'
+
+/** By then the first client has its answers; what was compiled for them is worth keeping. Milliseconds. */
+const settleMs = 1000
+/** One for each build and Node version in use. */
+const filesKept = 6
+const maxBytes = 16 * 1024 * 1024
+const digestBytes = 32
+
+load(join(__dirname, 'main.cjs'))
+
+/** Its own function, so that nothing it read is kept. */
+function load(file: string): void {
+  const source = readFileSync(file, 'latin1')
+  // The last line: `//` and the build's hash. V8 itself compares no more than the length of the source.
+  const build = source.slice(-33, -1)
+  const folder = process.env['NODE_DISABLE_COMPILE_CACHE'] ? undefined : join(places().cache, 'code')
+  const compiled = folder && join(folder, `${build}-${process.version}-${process.arch}`)
+  const cachedData = compiled ? readOwn(compiled) : undefined
+  const importModuleDynamically = vm.USE_MAIN_CONTEXT_DEFAULT_LOADER
+  const script = new Script(source, { filename: file, cachedData, importModuleDynamically })
+  if (folder && compiled && (!cachedData || script.cachedDataRejected)) keepLater(script, folder, compiled)
+  const main = { exports: {} }
+  script.runInThisContext()(main.exports, createRequire(file), main, file, dirname(file))
+}
+
+function keepLater(script: Script, folder: string, path: string): void {
+  setTimeout(() => keep(script, folder, path), settleMs).unref()
+}
+
+/** What only we can have written: it is run as it is. */
+function readOwn(path: string): Buffer | undefined {
+  let handle: number | undefined
+  try {
+    handle = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+    const { mode, size, uid } = fstatSync(handle)
+    const foreign = process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0)
+    return foreign || size > maxBytes ? undefined : whole(readFileSync(handle))
+  } catch {
+    return undefined
+  } finally {
+    if (handle !== undefined) closeSync(handle)
+  }
+}
+
+/** V8 trusts what it is given and ends the process where that is damaged: a disk can be. */
+function whole(kept: Buffer): Buffer | undefined {
+  const code = kept.subarray(0, -digestBytes)
+  return digest(code).equals(kept.subarray(-digestBytes)) ? code : undefined
+}
+
+function digest(code: Buffer): Buffer {
+  return createHash('sha256').update(code).digest()
+}
+
+function keep(script: Script, into: string, path: string): void {
+  try {
+    mkdirSync(into, { recursive: true, mode: 0o700 })
+    const draft = `${path}.${process.pid}`
+    const code = script.createCachedData()
+    writeFileSync(draft, Buffer.concat([code, digest(code)]), { mode: 0o600, flag: 'wx' })
+    renameSync(draft, path)
+    const others = readdirSync(into).map(name => join(into, name)).map(each => ({ each, at: statSync(each).mtimeMs }))
+    for (const { each } of others.sort((a, b) => b.at - a.at).slice(filesKept)) rmSync(each, { force: true })
+  } catch {
+    // A folder that cannot be written costs time at the next start and nothing else.
+  }
+}
