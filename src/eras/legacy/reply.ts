@@ -22,7 +22,7 @@ export interface Streams {
 
 export class Reply {
   /** Requests that have no answer yet. */
-  readonly open: Set<RequestId>
+  readonly open: RequestId[]
   private readonly streams: Streams
   private readonly isBatch: boolean
   private readonly answers: string[]
@@ -34,7 +34,7 @@ export class Reply {
   /** `early`: answers there are already, to elements of a batch that were no messages. */
   constructor(exchange: Exchange, ids: Iterable<RequestId>, streams: Streams, early?: readonly string[]) {
     this.exchange = exchange
-    this.open = new Set(ids)
+    this.open = [...ids]
     this.streams = streams
     this.isBatch = early !== undefined
     this.answers = early ? [...early] : []
@@ -56,16 +56,16 @@ export class Reply {
   }
 
   answer(id: RequestId, message: Message): void {
-    if (!this.open.delete(id) || this.over) return
+    if (!this.take(id) || this.over) return
     const text = messageText(message)
     if (this.number !== undefined) this.emit(text, false)
     else this.answers.push(text)
-    if (this.open.size === 0) this.finish()
+    if (this.open.length === 0) this.finish()
   }
 
   /** The client took the request back: no answer will come. */
   cancelled(id: RequestId): void {
-    if (this.open.delete(id) && this.open.size === 0) this.finish()
+    if (this.take(id) && this.open.length === 0) this.finish()
   }
 
   /** The client has come back on another connection for what it missed after `events` of this stream. */
@@ -101,9 +101,19 @@ export class Reply {
     this.stream?.send(text, { id, sheddable })
   }
 
+  private take(id: RequestId): boolean {
+    const at = this.open.indexOf(id)
+    if (at < 0) return false
+    const last = this.open.pop() as RequestId
+    if (at < this.open.length) this.open[at] = last
+    return true
+  }
+
   private finish(): void {
     this.over = true
     const { answers, exchange, stream } = this
+    // V8 puts such objects among the old ones early, where a dead one keeps what it refers to until the next full collection.
+    this.exchange = this.stream = undefined
     if (stream) stream.end()
     else if (exchange && answers.length > 0) exchange.json(200, this.isBatch ? `[${answers.join(',')}]` : (answers[0] as string), this.streams.fields)
     // All was taken back: there is nothing to say, and an event stream may say nothing.

@@ -24,13 +24,13 @@ const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
 describe('an exchange', () => {
   it('brings one message, and who sent it', async () => {
-    let seen: Exchange | undefined
+    let seen: unknown[] = []
     const port = await start(exchange => {
-      seen = exchange
+      seen = [exchange.principal, exchange.method, exchange.content]
       exchange.json(200, '{}')
     })
     await wire({ port }, post('{"jsonrpc":"2.0","id":1,"method":"m"}'))
-    expect([seen?.principal, seen?.method, seen?.content]).toEqual(['somebody', 'POST', { kind: 'message', message: { jsonrpc: '2.0', id: 1, method: 'm' } }])
+    expect(seen).toEqual(['somebody', 'POST', { kind: 'message', message: { jsonrpc: '2.0', id: 1, method: 'm' } }])
   })
 
   it('is answered once, whatever is tried afterwards', async () => {
