@@ -12,8 +12,10 @@ import { places } from './config/places.ts'
 
 /** By then the first client has its answers; what was compiled for them is worth keeping. Milliseconds. */
 const settleMs = 1000
-/** One for each build and Node version in use. */
-const filesKept = 6
+/** Commands that stay, and so compile different parts; one that ends at once takes what the first of these has kept. */
+const staying = ['run', 'serve', 'connect', 'daemon']
+/** One for each of them, of two builds or Node versions. */
+const filesKept = 8
 const maxBytes = 16 * 1024 * 1024
 const digestBytes = 32
 
@@ -25,7 +27,8 @@ function load(file: string): void {
   // The last line: `//` and the build's hash. V8 itself compares no more than the length of the source.
   const build = source.slice(-33, -1)
   const folder = process.env['NODE_DISABLE_COMPILE_CACHE'] ? undefined : join(places().cache, 'code')
-  const compiled = folder && join(folder, `${build}-${process.version}-${process.arch}`)
+  const command = staying.find(word => word === process.argv[2]) ?? staying[0]
+  const compiled = folder && join(folder, `${build}-${process.version}-${process.arch}-${command}`)
   const cachedData = compiled ? readOwn(compiled) : undefined
   const importModuleDynamically = vm.USE_MAIN_CONTEXT_DEFAULT_LOADER
   const script = new Script(source, { filename: file, cachedData, importModuleDynamically })
