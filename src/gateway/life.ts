@@ -55,6 +55,10 @@ export class Life {
   private readonly ailments = new Set<Ailment>()
   private attempt: CancelSource | undefined
   private ticket: SpawnTicket | undefined
+  /** A call waits for this start. */
+  private urgent = false
+  /** The last start came to nothing. */
+  private failed = false
   private startTimer: NodeJS.Timeout | undefined
   private pulse: Pulse | undefined
   /** Settles when nothing of an earlier connection is left. */
@@ -98,7 +102,10 @@ export class Life {
       if (wait > 0) this.startIn(wait)
       else this.start()
     }
-    if (hurry) this.ticket?.hurry()
+    if (hurry) {
+      this.urgent = true
+      this.ticket?.hurry()
+    }
     return undefined
   }
 
@@ -147,10 +154,9 @@ export class Life {
 
   private start(): void {
     clearTimeout(this.startTimer)
-    const { spec, slots } = this.options
+    const { spec } = this.options
     const attempt = (this.attempt = new CancelSource())
     this.final = undefined
-    this.ticket = spec.spawns ? slots.take() : undefined
     if (this.fallen) this.restarts++
     this.fallen = false
     this.shift(spec.installs?.() ? 'installing' : 'starting')
@@ -158,19 +164,26 @@ export class Life {
   }
 
   private async bringUp(attempt: CancelSource): Promise<void> {
-    const { alias, spec, policy, client } = this.options
-    const { ticket } = this
+    const { alias, spec, policy, client, slots } = this.options
+    let ticket: SpawnTicket | undefined
     const limitMs = this.state === 'installing' ? policy.timeouts.install : policy.timeouts.start
     try {
       // Two of one server at a time may fight over a port or a lock file.
       await this.leaving
+      if (this.closed) return
+      // Not before: who waits for the end of another process takes no place from those who could start.
+      ticket = this.ticket = spec.spawns ? slots.take(this.failed) : undefined
+      if (this.urgent) ticket?.hurry()
       await ticket?.ready
       if (this.closed) return
       const { connection, over } = startWithin(spec, client, limitMs, attempt, alias)
       this.leaving = over
       this.arrived(await connection)
+      ticket?.release(true)
     } catch (thrown) {
       if (this.closed) return
+      this.failed = true
+      this.urgent = false
       this.attempt = undefined
       const error = named(alias, thrown)
       this.fell(stageOf(error), error)
@@ -182,6 +195,7 @@ export class Life {
   private arrived(connection: Connection): void {
     this.attempt = undefined
     this.connection = connection
+    this.urgent = this.failed = false
     this.backoff.started(performance.now())
     for (const ailment of ['health', 'lists', 'sign-in'] as const) this.ailments.delete(ailment)
     this.judge()

@@ -36,11 +36,12 @@ describe('a cold start with many servers, half of them broken', () => {
     expect(error?.message).toContain('s1')
     record({
       fault: '7', id: 'cold', what: `cold start with ${count} servers, half of them broken: silent, deaf, exiting, missing`,
-      promise: 'hello at once; lists wait no longer than startWait; the sound half is served',
+      promise: 'hello at once; lists wait no longer than startWait; the sound half is served, whatever the others do to their places',
       measured: `hello after ${round(helloMs)} ms from the start of the process; first list after ${round(firstMs)} ms (startWait 2000 ms) with ${serving(first)} servers; all ${count / 2} sound ones listed after ${round(all)} ms`,
-      met: firstMs < 3000,
+      met: firstMs < 3000 && all < 15_000,
     })
     expect(firstMs).toBeLessThan(4000)
+    expect(all).toBeLessThan(20_000)
   })
 })
 
