@@ -45,7 +45,8 @@ async function measure({ command, args, env }) {
   const target = await open({
     command: 'setarch',
     args: ['-R', 'valgrind', '--tool=callgrind', `--callgrind-out-file=${out}`, '--log-file=/dev/null', command, ...steady, ...args],
-    env,
+    // What V8 compiled would be kept at some moment of the run.
+    env: { ...env, NODE_DISABLE_COMPILE_CACHE: '1' },
     patienceMs: 200_000,
   })
   let dumps = 0

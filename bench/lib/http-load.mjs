@@ -77,7 +77,8 @@ export async function openHttp({ command, args, env, cwd, url, pid, era = 'legac
   }
   const pids = child ? pidsOf(mark) : [pid]
 
-  async function load({ method, params: given, calls, clients }) {
+  /** `perSecond`: calls fall due at this rate, whatever became of earlier ones; without it, each client calls as fast as it is answered. */
+  async function load({ method, params: given, calls, clients, perSecond }) {
     if (pool.stats?.size !== undefined && clients > 16) {
       await pool.close()
       pool = new Pool(origin, { connections: clients, pipelining: 1 })
@@ -92,9 +93,12 @@ export async function openHttp({ command, args, env, cwd, url, pid, era = 'legac
     const began = performance.now()
     await Promise.all(
       Array.from({ length: clients }, async (_, client) => {
-        while (sent < calls) {
+        for (let turn = client; perSecond ? turn < calls : sent < calls; turn += clients) {
+          const due = perSecond && began + (turn * 1000) / perSecond
+          if (due > performance.now()) await pause(due - performance.now())
           sent++
-          const at = performance.now()
+          // A call that fell due while its client still waited has waited too.
+          const at = perSecond && performance.now() - due > 2 ? due : performance.now()
           try {
             const { statusCode, text } = await post({ jsonrpc: '2.0', id: ++next, method, params: params(given) }, sessions[client])
             if (statusCode !== 200 || (text.length < 4096 && text.includes('"error"'))) errors++
@@ -112,7 +116,7 @@ export async function openHttp({ command, args, env, cwd, url, pid, era = 'legac
   return {
     tool, mark, pids, load, openSession,
     rss: () => rssOf(child ? pidsOf(mark) : pids),
-    call: (args, calls, clients) => load({ method: 'tools/call', params: { name: tool, arguments: args }, calls, clients }),
+    call: (args, calls, clients, perSecond) => load({ method: 'tools/call', params: { name: tool, arguments: args }, calls, clients, perSecond }),
     list: (calls, clients) => load({ method: 'tools/list', params: {}, calls, clients }),
     async close() {
       await pool.destroy()
