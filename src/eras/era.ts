@@ -30,7 +30,7 @@ export function serve(channel: Channel, options: ServeOptions): Serving {
   let draining = false
   let settleClosed = (): void => {}
   const closed = new Promise<void>(resolve => (settleClosed = resolve))
-  const link = new ChannelLink(channel, options.lastAskId)
+  const link = new ChannelLink(channel, options.log, options.lastAskId)
   const { peer } = link
 
   const front = (era: Era): Front =>
@@ -40,7 +40,12 @@ export function serve(channel: Channel, options: ServeOptions): Serving {
     if (draining) return incoming.fail(new McpError('SHUTTING_DOWN', 'the gateway is shutting down'))
     const era = eraOfRequest(incoming.method, incoming.params, handshaken)
     if (era === 'legacy' && incoming.method === 'initialize') handshaken = true
-    front(era).request(incoming)
+    try {
+      front(era).request(incoming)
+    } catch (error) {
+      options.log.error({ error, method: incoming.method }, 'a request could not be handled')
+      incoming.fail(error)
+    }
   }
 
   link.attach({

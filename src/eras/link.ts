@@ -3,7 +3,9 @@
  * clear who they are. What comes earlier is kept, in order. Knows no era.
  */
 import { McpError } from '../gateway/errors.ts'
+import { silent, type Log } from '../gateway/log.ts'
 import type { Channel } from '../transports/channel.ts'
+import { contained } from './contained.ts'
 import type { Link } from './options.ts'
 import { Peer, type PeerHandlers } from './peer.ts'
 
@@ -18,8 +20,8 @@ export class ChannelLink implements Link {
   private handlers: PeerHandlers | undefined
   private early: ((handlers: PeerHandlers) => void)[] = []
 
-  /** Ids of requests to the other end count on from `lastId`. */
-  constructor(channel: Channel, lastId?: number) {
+  /** Ids of requests to the other end count on from `lastId`. An error of whoever is attached ends this channel only; `log` has it. */
+  constructor(channel: Channel, log: Log = silent, lastId?: number) {
     this.channel = channel
     this.peer = new Peer(channel, {
       request: incoming => this.handlers ? this.handlers.request(incoming) : this.keep(handlers => handlers.request(incoming)),
@@ -34,7 +36,7 @@ export class ChannelLink implements Link {
         if (this.handlers) this.handlers.closed(reason)
         else this.early.push(handlers => handlers.closed(reason))
       },
-    }, lastId)
+    }, lastId, receiver => contained(receiver, channel, log))
   }
 
   /** Hands the messages over, first those that came before. */

@@ -109,7 +109,7 @@ export class Opening {
     }
     if (before?.died) this.ends.push(before.died.message)
     void before?.channel.close()
-    return (this.link = new ChannelLink(channel))
+    return (this.link = new ChannelLink(channel, this.options.log))
   }
 
   private async attempt(link: ChannelLink, plan: Plan): Promise<Step> {

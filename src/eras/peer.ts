@@ -73,12 +73,12 @@ export class Peer implements Receiver {
   private nextId: number
   private gone: McpError | undefined
 
-  /** Opens the channel: messages flow from here on. Ids of our own requests count on from `lastId`. */
-  constructor(channel: Channel, handlers: PeerHandlers, lastId = 0) {
+  /** Opens the channel: messages flow from here on, by way of `through`. Ids of our own requests count on from `lastId`. */
+  constructor(channel: Channel, handlers: PeerHandlers, lastId = 0, through?: (receiver: Receiver) => Receiver) {
     this.channel = channel
     this.handlers = handlers
     this.nextId = lastId
-    channel.open(this)
+    channel.open(through ? through(this) : this)
   }
 
   /** Requests of ours that are open. */

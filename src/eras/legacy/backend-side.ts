@@ -220,7 +220,14 @@ class LegacyConnection implements Connection, Desk {
       const open = new OpenCall(this, call, resolve, reject)
       const answer = this.tasks?.concerns(call) ? this.tasks.run(open) : open.send(call.params)
       answer.then(
-        answer => this.answered(open, answer),
+        answer => {
+          try {
+            this.answered(open, answer)
+          } catch (error) {
+            this.options.log.error({ error, method: call.method }, `an answer of ${this.name} could not be handled`)
+            open.finish(undefined, error)
+          }
+        },
         error => this.failed(open, error),
       )
     })
