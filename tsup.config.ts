@@ -11,12 +11,17 @@ const vendors = { undici: 'undici', yaml: 'yaml', toml: '@decimalturn/toml-patch
 
 const { resolve } = createRequire(import.meta.url)
 
-/** The workers of pino's transports are not used, and loading what they take would cost every start. */
-const withoutWorkers = {
-  name: 'without-workers',
+/** We hand pino a function to write to. What its own files and workers need is never used, and loading it would cost every start. */
+const unused: Record<string, string> = {
+  worker_threads: 'module.exports = { isMainThread: true }',
+  'thread-stream': 'module.exports = class {}',
+  'sonic-boom': 'module.exports = class {}',
+}
+const withoutUnused = {
+  name: 'without-unused',
   setup(build: EsbuildSetup) {
-    build.onResolve({ filter: /^(thread-stream|worker_threads)$/ }, ({ path }) => ({ path, namespace: 'unused' }))
-    build.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = { isMainThread: true }' }))
+    build.onResolve({ filter: /^(worker_threads|thread-stream|sonic-boom)$/ }, ({ path }) => ({ path, namespace: 'unused' }))
+    build.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({ contents: unused[path] ?? '' }))
   },
 }
 
@@ -61,7 +66,7 @@ export default defineConfig(({ outDir = 'dist' }) => {
     {
       ...common,
       entry: { main: 'src/main.ts' },
-      esbuildPlugins: [vendored, withoutWorkers],
+      esbuildPlugins: [vendored, withoutUnused],
       banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
       footer: { js: '})' },
       onSuccess: () => Promise.resolve(sign(join(outDir, 'main.cjs'))),
