@@ -40,6 +40,50 @@ export function missingFor(capabilities: JsonObject, ask: Ask): 'method' | 'mode
   }
 }
 
+/** The least a client must declare to be sent all these asks, as `ClientCapabilities`. */
+export function requiredBy(asks: readonly Ask[]): JsonObject {
+  const required: { [key: string]: JsonObject } = {}
+  for (const { method, params } of asks) {
+    if (method === roots) required['roots'] ??= {}
+    if (method === sampling) {
+      const withTools = params?.['tools'] !== undefined || params?.['toolChoice'] !== undefined
+      required['sampling'] = { ...required['sampling'], ...(withTools ? { tools: {} } : {}) }
+    }
+    if (method === elicitation)
+      required['elicitation'] = { ...required['elicitation'], [params?.['mode'] === 'url' ? 'url' : 'form']: {} }
+  }
+  return required
+}
+
+/** The part of `required` that `declared` lacks; undefined when it lacks nothing. */
+export function undeclared(required: JsonObject, declared: JsonObject): JsonObject | undefined {
+  let lacking: JsonObject | undefined
+  for (const key of Object.keys(required)) {
+    const wanted = required[key]
+    const has = Object.hasOwn(declared, key) ? declared[key] : undefined
+    if (has === undefined) (lacking ??= {})[key] = wanted
+    else if (isObject(wanted) && isObject(has)) {
+      const inner = undeclared(wanted, has)
+      if (inner) (lacking ??= {})[key] = inner
+    }
+  }
+  return lacking
+}
+
+/** What either of two `ClientCapabilities` names. */
+export function joined(a: JsonObject, b: JsonObject): JsonObject {
+  const both: JsonObject = { ...a }
+  for (const key of Object.keys(b)) {
+    const [mine, theirs] = [Object.hasOwn(a, key) ? a[key] : undefined, b[key]]
+    both[key] = isObject(mine) && isObject(theirs) ? joined(mine, theirs) : theirs
+  }
+  return both
+}
+
+/** Characters of a server's text that we put into texts of our own. */
+const maxQuoted = 500
+export const quoted = (text: string): string => (text.length > maxQuoted ? `${text.slice(0, maxQuoted)}…` : text)
+
 /** The ask with `[from] ` in front of what a person is shown; the text itself stays whole. Only elicitations show text. */
 export function labelled(ask: Ask, from: string): Ask {
   const message = ask.params?.['message']

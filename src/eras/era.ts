@@ -13,8 +13,10 @@ import { Opening } from './opening.ts'
 import type { ConnectOptions, Front, ServeOptions, Serving } from './options.ts'
 import type { Incoming } from './peer.ts'
 
+export { abilitiesOf } from './abilities.ts'
 export { askKind } from './asks.ts'
 export { httpFields, openHttp, type HttpFront } from './http.ts'
+export { Shortfalls } from './shortfalls.ts'
 export type { AskLimits, ConnectOptions, HttpOptions, OpeningMemory, ServeOptions, Serving, Verdict } from './options.ts'
 
 /** How often a drain looks whether the last request is answered, milliseconds. */

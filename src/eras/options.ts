@@ -4,6 +4,7 @@ import type { Backend, ClientProfile, Connection, JsonObject } from '../gateway/
 import type { Log } from '../gateway/log.ts'
 import type { Channel, Dial } from '../transports/channel.ts'
 import type { Incoming, Peer, PeerHandlers } from './peer.ts'
+import type { Shortfalls } from './shortfalls.ts'
 
 export interface ServeOptions {
   readonly gateway: Backend
@@ -92,6 +93,12 @@ export interface ConnectOptions {
   readonly self: JsonObject
   /** The one client this connection is for; undefined = shared by many, whose abilities differ. */
   readonly client?: ClientProfile | undefined
+  /** What all its clients can be asked, as `ClientCapabilities`; undefined = that differs. Means nothing beside `client`. */
+  readonly abilities?: JsonObject | undefined
+  /** Called when the server asked what the client of a call cannot do, having been told of more than that client can. */
+  readonly askedBeyond?: (() => void) | undefined
+  /** What calls of this backend are known to have failed for. */
+  readonly shortfalls?: Shortfalls | undefined
   /** Configured roots; they win over what clients tell. */
   readonly roots?: readonly JsonObject[] | undefined
   readonly remembered?: Verdict | undefined

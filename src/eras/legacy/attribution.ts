@@ -14,27 +14,31 @@ export interface Room {
 }
 
 export type Owner =
-  /** `exact`: the message itself named the call; else it is one of the only client that has any open. */
-  | { readonly kind: 'call'; readonly open: OpenCall; readonly exact: boolean }
+  /**
+   * `exact`: the message itself named the call; else it is one of the only client that has any open. `sure`: no other call
+   * can be meant.
+   */
+  | { readonly kind: 'call'; readonly open: OpenCall; readonly exact: boolean; readonly sure: boolean }
   | { readonly kind: 'watcher'; readonly watcher: Watcher }
   | { readonly kind: 'nobody'; readonly reason: string }
 
 /** @param relatedTo our request on whose stream the message came. @param task the owner of the task it names. */
 export function ownerOf(room: Room, relatedTo: RequestId | undefined, task: TaskOwner | undefined): Owner {
-  if (task?.open) return { kind: 'call', open: task.open, exact: true }
+  if (task?.open) return { kind: 'call', open: task.open, exact: true, sure: true }
   const named = relatedTo === undefined ? undefined : room.calls.get(relatedTo)
-  if (named && isInteractive(named.first.method)) return { kind: 'call', open: named, exact: true }
+  if (named && isInteractive(named.first.method)) return { kind: 'call', open: named, exact: true, sure: true }
   if (named) return earOf(room, named.call.client.id)
   if (task) return earOf(room, task.clientId)
   const clients = new Set<string>()
   let best: OpenCall | undefined
-  for (const open of askingOf(room)) {
+  const asking = askingOf(room)
+  for (const open of asking) {
     clients.add(open.call.client.id)
     // The newest that somebody waits for: there an ask can be shown at once.
     if (!best || best.parking?.parked || !open.parking?.parked) best = open
   }
   if (clients.size > 1) return { kind: 'nobody', reason: 'calls of several clients are open on this shared connection' }
-  return best ? { kind: 'call', open: best, exact: false } : onlyEar(room)
+  return best ? { kind: 'call', open: best, exact: false, sure: asking.length === 1 } : onlyEar(room)
 }
 
 /**

@@ -5,18 +5,21 @@
 import { isDeepStrictEqual } from 'node:util'
 import { CancelSource } from '../../gateway/cancellation.ts'
 import type {
-  Call, ClientProfile, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
+  Call, ClientProfile, Complete, Connection, Description, Handler, JsonObject, Outcome, Watch, Watcher,
 } from '../../gateway/contract.ts'
-import { McpError } from '../../gateway/errors.ts'
+import { McpError, toMcpError } from '../../gateway/errors.ts'
 import { RawComplete } from '../../gateway/raw.ts'
 import { SlotMap } from '../../gateway/slot-map.ts'
 import type { Message, RequestId } from '../../transports/channel.ts'
+import { everyAbility } from '../abilities.ts'
 import { isObject } from '../asks.ts'
 import type { ConnectOptions, Link, OpenConnection } from '../options.ts'
 import type { Answer, Incoming, Peer } from '../peer.ts'
+import { Shortfalls } from '../shortfalls.ts'
 import { readersOf } from './attribution.ts'
 import { beginSession, keepSession, sessionHeaders } from './http-session-backend.ts'
 import { Interests } from './interests.ts'
+import { unmet, type Lacking } from './lacking.ts'
 import { OpenCall, type Desk } from './open-call.ts'
 import { Ownership } from './ownership.ts'
 import { RequiredTasks } from './required-tasks.ts'
@@ -88,13 +91,11 @@ async function initialize({ peer, channel }: Link, options: ConnectOptions): Pro
   }
 }
 
-/** A server hears once what its client can do: of its one client, or of whoever may come; see canAsk for the rest. */
-function capabilitiesFor({ client, roots }: ConnectOptions): JsonObject {
+/** A server hears once what its client can do: of its one client, of clients all alike, or of whoever may come. */
+function capabilitiesFor({ client, abilities, roots }: ConnectOptions): JsonObject {
   if (client) return roots && !client.capabilities['roots'] ? { ...client.capabilities, roots: {} } : client.capabilities
   return {
-    roots: { listChanged: true },
-    sampling: { context: {}, tools: {} },
-    elicitation: { form: {}, url: {} },
+    ...(abilities ?? everyAbility),
     extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
   }
 }
@@ -106,6 +107,7 @@ class LegacyConnection implements Connection, Desk {
   readonly calls = new SlotMap<RequestId, OpenCall>()
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly closed: Promise<Error | undefined>
+  readonly toldOnce = true
   private readonly link: Link
   private readonly options: ConnectOptions
   private readonly description: Description
@@ -113,6 +115,7 @@ class LegacyConnection implements Connection, Desk {
   private readonly interests: Interests
   private readonly asks: ServerAsks
   private readonly tasks: RequiredTasks | undefined
+  private readonly lacking: Lacking
 
   constructor(link: Link, options: ConnectOptions, description: Description, closed: Promise<Error | undefined>) {
     this.link = link
@@ -125,6 +128,8 @@ class LegacyConnection implements Connection, Desk {
     this.interests = new Interests(this, description.capabilities, options.roots ? undefined : () => this.rootsChanged())
     this.asks = new ServerAsks(options, this, this.interests, this.ownership)
     this.tasks = RequiredTasks.of(this, this.ownership, description.capabilities)
+    const { name: backend, shortfalls = new Shortfalls(), client, abilities } = options
+    this.lacking = { backend, shortfalls, told: (client ?? abilities) !== undefined }
   }
 
   /** The handshake is over: calls may follow. */
@@ -137,6 +142,10 @@ class LegacyConnection implements Connection, Desk {
     if (call.requestState !== undefined) return this.asks.parked.resume(call)
     if (call.client.logLevel !== undefined) this.interests.raise(call.client.logLevel)
     return call.inputResponses ? this.retry(call) : this.begin(call)
+  }
+
+  holds({ requestState, params }: Call): boolean {
+    return requestState !== undefined ? this.asks.parked.has(requestState) : this.ownership.task(params['taskId']) !== undefined
   }
 
   describe(): Promise<Description> {
@@ -240,7 +249,7 @@ class LegacyConnection implements Connection, Desk {
   private answered(open: OpenCall, answer: Answer): void {
     const { method, params, client } = open.first
     const { raw } = answer
-    if (raw && isInteractive(method) && params['task'] === undefined) return open.finish(new RawComplete(raw))
+    if (raw && isInteractive(method) && params['task'] === undefined) return this.complete(open, new RawComplete(raw))
     const { result, extra } = answer
     if (method === 'tools/list') this.tasks?.learn(params, result)
     const { task } = result
@@ -248,14 +257,20 @@ class LegacyConnection implements Connection, Desk {
       const { id: token, progress } = open
       this.ownership.addTask({ taskId: task['taskId'], clientId: client.id, open: undefined, token, progress })
     }
-    open.finish(extra ? { kind: 'complete', result, extra } : { kind: 'complete', result })
+    this.complete(open, extra ? { kind: 'complete', result, extra } : { kind: 'complete', result })
+  }
+
+  private complete(open: OpenCall, outcome: Complete): void {
+    const error = unmet(open, outcome, this.lacking)
+    open.finish(error ? undefined : outcome, error)
   }
 
   private failed(open: OpenCall, error: unknown): void {
     // Another server answers at that address now: whoever dials again will find out which.
     if (isOfNewerServer(error)) void this.close()
     try {
-      open.finish(asksOfRefusal(open.call, error, this.ownership), error)
+      const asks = asksOfRefusal(open.call, error, this.ownership)
+      open.finish(asks, asks ? error : (unmet(open, toMcpError(error), this.lacking) ?? error))
     } catch (refusal) {
       open.finish(undefined, refusal)
     }
@@ -275,7 +290,9 @@ class LegacyConnection implements Connection, Desk {
   }
 
   private rootsChanged(): void {
-    if (this.options.client && !isObject(this.options.client.capabilities['roots'])) return
+    const { client, abilities } = this.options
+    const told = client?.capabilities ?? abilities
+    if (told && !isObject(told['roots'])) return
     this.peer.notify('notifications/roots/list_changed', undefined, { headers: this.headers })
   }
 }

@@ -25,6 +25,8 @@ export class OpenCall implements Cancellation {
   /** The call that waits now, or waited last. */
   call: Call
   id: RequestId | undefined
+  /** What its client would have had to declare for asks that were refused, as `ClientCapabilities`. */
+  lacking: JsonObject | undefined
   /** Present from the first ask on. */
   parking: Parking | undefined
   readonly progress: ((params: JsonObject) => void) | undefined

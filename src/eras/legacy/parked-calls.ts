@@ -59,6 +59,10 @@ export class ParkedCalls {
     return ticket
   }
 
+  has(ticket: string): boolean {
+    return this.tickets.has(ticket)
+  }
+
   revoke(ticket: string): void {
     this.tickets.delete(ticket)
   }

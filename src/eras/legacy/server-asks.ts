@@ -4,7 +4,7 @@
  */
 import type { Ask, ClientProfile, JsonObject, Watcher } from '../../gateway/contract.ts'
 import { McpError, rpcCodes } from '../../gateway/errors.ts'
-import { elicitation, isObject, missingFor, roots, sampling } from '../asks.ts'
+import { elicitation, isObject, joined, missingFor, requiredBy, roots, sampling } from '../asks.ts'
 import type { ConnectOptions } from '../options.ts'
 import type { Incoming } from '../peer.ts'
 import { earOf, ownerOf, type Owner, type Room } from './attribution.ts'
@@ -53,7 +53,7 @@ export class ServerAsks {
     }
   }
 
-  private askCall(incoming: Incoming, ask: Ask, { open, exact }: Owner & { kind: 'call' }): void {
+  private askCall(incoming: Incoming, ask: Ask, { open, exact, sure }: Owner & { kind: 'call' }): void {
     const { client } = open.call
     if (![elicitation, sampling, roots].includes(ask.method)) {
       // No outcome carries other asks; a client that can be asked directly can still take them.
@@ -61,7 +61,7 @@ export class ServerAsks {
       if (ear.kind === 'watcher') return this.askWatcher(incoming, ask, ear.watcher)
       return incoming.fail(unsupported(ask, 'method'))
     }
-    if (!this.isPossible(incoming, ask, client)) return
+    if (!this.isPossible(incoming, ask, client)) return this.beyond(ask, sure ? open : undefined)
     this.noteElicitation(ask, client)
     this.parked.add(open, incoming, fitFor(client, ask), exact)
   }
@@ -84,6 +84,15 @@ export class ServerAsks {
     if (ask.method === roots) incoming.respond({ roots: this.interests.roots(({ id }) => id === client.id) })
     else incoming.fail(unsupported(ask, missing))
     return false
+  }
+
+  /** The client of a call lacks what the server asked: known of the call from now on, if it must have been that one. */
+  private beyond(ask: Ask, open: OpenCall | undefined): void {
+    // Nothing was refused: no roots is an answer.
+    if (ask.method === roots) return
+    const lacking = requiredBy([ask])
+    if (open) open.lacking = open.lacking ? joined(open.lacking, lacking) : lacking
+    if (!this.options.client && !this.options.abilities) this.options.askedBeyond?.()
   }
 
   /** The call an ask hung on is over: the ask may have been another call's of that client, or nobody's. */

@@ -4,7 +4,7 @@
  */
 import type { JsonObject } from '../../gateway/contract.ts'
 import { backendError, McpError, rpcCodes, toMcpError, type RpcError } from '../../gateway/errors.ts'
-import { isObject } from '../asks.ts'
+import { isObject, quoted, undeclared } from '../asks.ts'
 import {
   headerMismatch,
   isReservedCode,
@@ -13,10 +13,6 @@ import {
   unsupportedVersion,
   urlElicitationBefore,
 } from './wire.ts'
-
-/** Characters of a server's text that we put into texts of our own. */
-const maxQuoted = 500
-export const quoted = (text: string): string => (text.length > maxQuoted ? `${text.slice(0, maxQuoted)}…` : text)
 
 /** The failure of a call as this era's clients are told. */
 export function toClient(thrown: unknown): McpError {
@@ -50,19 +46,4 @@ export function fromServer(error: McpError, backend: string, declared: JsonObjec
     default:
       return backendError(rpc, backend)
   }
-}
-
-/** The part of `required` that `declared` lacks; undefined when it lacks nothing. */
-function undeclared(required: JsonObject, declared: JsonObject): JsonObject | undefined {
-  let lacking: JsonObject | undefined
-  for (const key of Object.keys(required)) {
-    const wanted = required[key]
-    const has = Object.hasOwn(declared, key) ? declared[key] : undefined
-    if (has === undefined) (lacking ??= {})[key] = wanted
-    else if (isObject(wanted) && isObject(has)) {
-      const inner = undeclared(wanted, has)
-      if (inner) (lacking ??= {})[key] = inner
-    }
-  }
-  return lacking
 }
