@@ -35,6 +35,10 @@ export class Ear implements Watch {
     return this.interest.resources.length > 0
   }
 
+  get client(): ClientProfile {
+    return this.watcher.client
+  }
+
   attach(instance: object, connection: Connection): void {
     const { watcher } = this
     const watch = connection.watch({

@@ -75,6 +75,8 @@ export interface ErrorDetails {
   /** Alias of the backend concerned. */
   backend?: string | undefined
   retryAfterMs?: number | undefined
+  /** What the server last wrote for people: perhaps about another's call, so whoever tells it must know who listens. */
+  lastWords?: string | undefined
   /** The wire error this stands for, passed on as it came. */
   rpc?: RpcError | undefined
   /** Client capabilities without which the call cannot be served, as a `ClientCapabilities` object. */

@@ -56,6 +56,7 @@ export class Group {
             for (const ear of this.ears) ear.detach(instance)
             host.down(this, instance)
           },
+          listeners: () => [...this.ears].map(({ client }) => client.principal),
           turnedAway: (instance, flight, error) => this.turnedAway(instance, flight, error),
         }),
     )

@@ -24,6 +24,8 @@ export interface InstanceHost {
   readonly wanted: (instance: Instance) => boolean
   readonly up: (instance: Instance, connection: Connection) => void
   readonly down: (instance: Instance) => void
+  /** Principals of those who listen to it. */
+  readonly listeners: () => Iterable<string>
   readonly turnedAway: (instance: Instance, flight: Flight, error: McpError) => void
 }
 
@@ -51,6 +53,7 @@ export class Instance {
       ...around,
       demand: () => this.life.demand(true),
       turnedAway: (flight, error) => host.turnedAway(this, flight, error),
+      listeners: () => host.listeners(),
       breakerMoved: error => (error ? this.life.ail('breaker', error) : this.life.well('breaker')),
       signIn: error => (error ? this.life.ail('sign-in', error) : this.life.well('sign-in')),
     })

@@ -3,6 +3,7 @@
  * while the breaker is open. Knows the connection it is given, not how it is made. This is the hot path: an ordinary call
  * costs one promise, one flight and two clock readings here, and no timer.
  */
+import { Company } from './company.ts'
 import type { Connection, Outcome } from './contract.ts'
 import { Deadlines, type Expired } from './deadlines.ts'
 import { McpError } from './errors.ts'
@@ -10,7 +11,7 @@ import type { Flight } from './flight.ts'
 import { Meter } from './meter.ts'
 import type { MemberPolicy } from './policy.ts'
 import { FairQueue } from './queue.ts'
-import { busy, closing, died, named, timedOut } from './refusals.ts'
+import { busy, closing, died, named, overheard, timedOut } from './refusals.ts'
 import { Standing, type StandingOptions } from './standing.ts'
 
 export interface LaneOptions extends Pick<StandingOptions, 'alias' | 'random' | 'breakerMoved' | 'signIn'> {
@@ -21,6 +22,8 @@ export interface LaneOptions extends Pick<StandingOptions, 'alias' | 'random' | 
   readonly turnedAway: (flight: Flight, error: McpError) => void
   /** Whether a call that was handed over may be handed over again. */
   readonly repeatable: (flight: Flight) => boolean
+  /** Principals of those who listen to the server without calling it. */
+  readonly listeners: () => Iterable<string>
 }
 
 export class Lane {
@@ -40,6 +43,7 @@ export class Lane {
   private readonly deadlines: Deadlines
   private connection: Connection | undefined
   private doubted: Connection | undefined
+  private company: Company | undefined
   private closed = false
 
   constructor(options: LaneOptions) {
@@ -80,6 +84,7 @@ export class Lane {
   open(connection: Connection): void {
     this.connection = connection
     this.doubted = undefined
+    if (this.company?.connection !== connection) this.company = new Company(connection)
     this.pump()
   }
 
@@ -145,6 +150,7 @@ export class Lane {
   private handOver(flight: Flight, connection: Connection, now: number): void {
     this.flying++
     flight.carrier = connection
+    if (this.company?.principal !== flight.call.client.principal) this.company?.meet(flight.call.client.principal)
     this.usedAt = flight.activeAt = now
     this.deadlines.watch(flight)
     let answer: Promise<Outcome>
@@ -173,7 +179,7 @@ export class Lane {
   private failed(flight: Flight, thrown: unknown): void {
     if (flight.settled) return
     this.free(flight)
-    const error = this.readable(thrown)
+    const error = overheard(this.readable(thrown), this.isAlone(flight))
     this.judge(flight, error)
     if (error.code === 'BACKEND_DIED') this.doubt()
     if (error.code === 'BACKEND_DIED' && this.mayRepeat(flight)) this.repeat(flight, error)
@@ -265,6 +271,15 @@ export class Lane {
   private turnAway(flight: Flight, error: McpError): void {
     this.leave(flight)
     this.options.turnedAway(flight, error)
+  }
+
+  /** Whether all who had to do with the server that took this call are its caller's principal. */
+  private isAlone({ carrier, call }: Flight): boolean {
+    const { company } = this
+    const { principal } = call.client
+    if (company?.connection !== carrier || !company?.isOnly(principal)) return false
+    for (const other of this.options.listeners()) if (other !== principal) return false
+    return true
   }
 
   /** A connection that is closed while nobody closes us has died, whatever it calls that. */

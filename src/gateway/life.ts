@@ -245,7 +245,7 @@ export class Life {
     const wait = final ? undefined : Math.max(0, Math.ceil(this.backoff.dueAt - now))
     // A server that is away for a day must not fill the log with the same line.
     const say = known && this.state !== 'held' ? 'debug' : 'warn'
-    log[say]({ state: this.state, stage, code: error.code, retryAfterMs: wait }, error.message)
+    log[say]({ state: this.state, stage, code: error.code, retryAfterMs: wait, lastWords: error.details.lastWords }, error.message)
     this.options.down(error, stage)
     if (wait !== undefined && !this.attempt && !this.closed && this.options.wanted()) this.startIn(wait)
   }

@@ -11,6 +11,14 @@ export function named(alias: string, thrown: unknown): McpError {
   return new McpError(error.code, `${alias}: ${error.message}`, { ...error.details, backend: alias, cause: error })
 }
 
+/** For a caller: with the server's last words as the hint, or where they are if they may be about another's call. */
+export function overheard(error: McpError, mayHear: boolean): McpError {
+  const { lastWords, ...details } = error.details
+  if (lastWords === undefined) return error
+  const hint = mayHear ? `it last wrote: ${lastWords}` : 'what it last wrote is in the log'
+  return new McpError(error.code, error.message, { ...details, hint, cause: error })
+}
+
 export const closing = (alias: string): McpError =>
   new McpError('SHUTTING_DOWN', `${alias} is being shut down`, { backend: alias })
 

@@ -30,8 +30,8 @@ export interface ChildOptions extends PipeLimits {
 }
 
 /**
- * Starts a server and opens a channel to it. Rejects with BACKEND_START_FAILED. `closed` tells: BACKEND_DIED (its hint
- * quotes the last line on stderr), BACKEND_TIMEOUT when it did not read its input for `stallMs`.
+ * Starts a server and opens a channel to it. Rejects with BACKEND_START_FAILED. `closed` tells: BACKEND_DIED (with the last
+ * line on stderr in its details), BACKEND_TIMEOUT when it did not read its input for `stallMs`.
  */
 export async function childProcess(spec: SpawnSpec, options: ChildOptions = {}): Promise<Channel> {
   const adopted: { current?: Adopted } = {}
@@ -177,10 +177,7 @@ class ChildChannel implements Channel {
 
   private error(code: 'BACKEND_DIED' | 'BACKEND_TIMEOUT', what: string): McpError {
     const last = this.words.text(1, this.redact)
-    return new McpError(code, `${this.name} ${what}`, {
-      backend: this.options.name,
-      hint: last === '' ? undefined : `it last wrote: ${last}`,
-    })
+    return new McpError(code, `${this.name} ${what}`, { backend: this.options.name, lastWords: last === '' ? undefined : last })
   }
 
   private readonly redact = (text: string): string => this.options.redact?.(text) ?? text

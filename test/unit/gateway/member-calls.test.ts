@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CancelSource } from '../../../src/gateway/cancellation.ts'
 import type { JsonObject } from '../../../src/gateway/contract.ts'
 import { McpError } from '../../../src/gateway/errors.ts'
-import { callOf, client, refusalOf, setUp, wireError, type Setting } from './fake-server.ts'
+import { callOf, client, FakeWatcher, refusalOf, setUp, wireError, type Setting } from './fake-server.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -288,6 +288,52 @@ describe('death', () => {
     await pass(10)
     expect((await call).code).toBe('BACKEND_DIED')
     expect(member.status().inFlight).toBe(0)
+  })
+
+  describe('the server’s last words', () => {
+    const ended = new McpError('BACKEND_DIED', 'exited with code 1', { lastWords: 'cannot read ann/diary' })
+    const inLog = 'what it last wrote is in the log'
+    const from = (principal: string, id = principal) => callOf('tools/call', { client: client(id, principal) })
+
+    it('are quoted to a caller while all who had to do with the server are one principal', async () => {
+      const { member, server } = await running({ policy: { share: 'global' } })
+      const calls = ['a', 'b'].map(id => refusalOf(member.handle(from('local', id))))
+      server.last.die(ended)
+      for (const error of await Promise.all(calls)) {
+        expect(error.details.hint).toBe('it last wrote: cannot read ann/diary')
+        expect(error.details.lastWords).toBeUndefined()
+      }
+    })
+
+    it.each<[string, (made: Awaited<ReturnType<typeof running>>) => void]>([
+      ['calls now', ({ member }) => void refusalOf(member.handle(from('ann')))],
+      ['has called before', ({ member, server }) => {
+        server.auto = true
+        void member.handle(from('ann'))
+        server.auto = false
+      }],
+      ['listens', ({ member }) => void member.watch(new FakeWatcher({ resources: ['x://diary'] }, client('ann', 'ann')))],
+    ])('are not where another principal %s', async (_what, meet) => {
+      const made = await running({ policy: { share: 'global' } })
+      meet(made)
+      await pass(0)
+      const call = refusalOf(made.member.handle(from('local')))
+      made.server.last.die(ended)
+      const error = await call
+      expect(error).toMatchObject({ code: 'BACKEND_DIED', details: { hint: inLog } })
+      expect(JSON.stringify([error.toRpc(), made.member.status()])).not.toContain('diary')
+    })
+
+    it('are again those of one principal once another process runs', async () => {
+      const { member, server } = await running({ policy: { share: 'global', restart: { backoff: 10 } } })
+      for (const principal of ['ann', 'local']) void refusalOf(member.handle(from(principal)))
+      server.last.die(ended)
+      await pass(1000)
+      const call = refusalOf(member.handle(from('ann')))
+      await pass(10)
+      server.last.die(ended)
+      expect((await call).details.hint).toContain('it last wrote')
+    })
   })
 
   it('calls that waited in the queue were not written, and go to the next connection', async () => {

@@ -170,7 +170,7 @@ describe('the end of a child process', () => {
     expect(reason).toMatchObject({
       code: 'BACKEND_DIED',
       message: 'backend files exited with code 3',
-      details: { backend: 'files', hint: 'it last wrote: no such table: ***' },
+      details: { backend: 'files', lastWords: 'no such table: ***' },
     })
     expect(talk.channel.lastWords?.()).toBe('first\nno such table: ***')
   })
