@@ -103,6 +103,14 @@ class FileShelf implements Shelf {
     this.run = run
   }
 
+  get apart(): boolean {
+    return this.note?.['apart'] === true
+  }
+
+  set apart(apart: boolean) {
+    this.note = { ...this.note, apart }
+  }
+
   load(): { offer: Offer; ageMs: number } | undefined {
     const found = readOwn(this.file, this.limit)
     const end = found ? found.bytes.indexOf(10) : -1

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { BackendConfig, CommandEndpoint, Endpoint } from '../config/config.ts'
-import { connect, type AskLimits, type ConnectOptions, type OpeningMemory } from '../eras/era.ts'
+import { connect, Shortfalls, type AskLimits, type ConnectOptions, type OpeningMemory } from '../eras/era.ts'
 import type { InstanceSpec, StartOptions } from '../gateway/policy.ts'
 import type { ClientProfile, Connection, JsonObject } from '../gateway/contract.ts'
 import type { Log } from '../gateway/log.ts'
@@ -36,6 +36,7 @@ const probeMs = 1500
 const runners = new Set(['npx', 'uvx', 'pipx', 'bunx', 'pnpx'])
 
 export function instanceSpecs(backend: BackendConfig, context: DialContext): InstanceSpec[] {
+  const shortfalls = new Shortfalls()
   return backend.endpoints.map((endpoint, index) => {
     const memory: OpeningMemory = {}
     return {
@@ -43,7 +44,7 @@ export function instanceSpecs(backend: BackendConfig, context: DialContext): Ins
       backup: endpoint.backup,
       spawns: endpoint.kind === 'command',
       installs: () => endpoint.kind === 'command' && isRunner(endpoint) && !context.wasUp(),
-      connect: (client, start) => open(backend, endpoint, { key: String(index), memory }, client, start, context),
+      connect: (client, start) => open(backend, endpoint, { key: String(index), memory, shortfalls }, client, start, context),
     }
   })
 }
@@ -53,9 +54,9 @@ const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename
 async function open(
   backend: BackendConfig,
   endpoint: Endpoint,
-  { key, memory }: { readonly key: string; readonly memory: OpeningMemory },
+  { key, memory, shortfalls }: { readonly key: string; readonly memory: OpeningMemory; readonly shortfalls: Shortfalls },
   client: ClientProfile | undefined,
-  { limitMs, cancellation }: StartOptions,
+  { limitMs, cancellation, abilities, askedBeyond }: StartOptions,
   context: DialContext,
 ): Promise<Connection> {
   const { log, self, asks, verdicts } = context
@@ -71,6 +72,9 @@ async function open(
     log: log.child({ backend: backend.alias }),
     self,
     client,
+    abilities: abilities?.declared,
+    askedBeyond,
+    shortfalls,
     roots: backend.roots,
     remembered: verdicts.get(key),
     remember: verdict => verdicts.set(key, verdict),

@@ -6,6 +6,7 @@ import { createMember } from '../gateway/member.ts'
 import type { SpawnSlots } from '../gateway/spawn-slots.ts'
 import { disabledMember, heldMember } from '../gateway/stand-in.ts'
 import type { SurfaceMember } from '../gateway/surface.ts'
+import { abilitiesOf } from '../eras/era.ts'
 import type { CatalogueStore } from './catalogue-store.ts'
 import { instanceSpecs, type DialContext } from './dial.ts'
 import { verdictsOn } from './verdicts.ts'
@@ -39,6 +40,7 @@ export function memberOf(backend: BackendConfig, { dialing, slots, store, maxAge
     slots,
     stored: shelf,
     maxAge,
+    abilities: client => abilitiesOf(client, backend.roots !== undefined),
     idempotent: (method, name) =>
       method === 'tools/call' && name !== undefined && backend.idempotent.some(glob => matchesGlob(glob, name)),
     log: dialing.log.child({ backend: alias }),

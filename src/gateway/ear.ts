@@ -14,11 +14,18 @@ export interface EarHost {
   left(ear: Ear): void
 }
 
+interface Attached {
+  readonly connection: Connection
+  readonly watch: Watch
+}
+
 export class Ear implements Watch {
   readonly granted: Promise<Granted>
   private readonly watcher: Watcher
-  private readonly host: EarHost
-  private readonly watches = new Map<object, Watch>()
+  private host: EarHost
+  private readonly watches = new Map<object, Attached>()
+  /** On connections that its calls were made on before it moved. */
+  private readonly left: Watch[] = []
   private interest: Interest
   private closed = false
 
@@ -48,18 +55,34 @@ export class Ear implements Watch {
       ...(watcher.each ? { each: watcher.each } : {}),
       ...(watcher.ask ? { ask: (question, cancellation) => watcher.ask!(question, cancellation) } : {}),
     })
-    this.watches.set(instance, watch)
+    this.watches.set(instance, { connection, watch })
   }
 
   detach(instance: object): void {
     this.watches.delete(instance)
   }
 
+  /**
+   * Listens where its calls go from now on. `trailing`: some are still under way where it was, and what the server there has
+   * to say of them (a task, a page that a person was sent to) is heard for as long as that connection lasts.
+   */
+  move(host: EarHost, live: Iterable<readonly [object, Connection]>, trailing: boolean): void {
+    const before = [...this.watches.values()]
+    this.watches.clear()
+    this.host = host
+    for (const [instance, connection] of live) this.attach(instance, connection)
+    for (const { connection, watch } of before) {
+      if (trailing) this.left.push(this.trail(connection))
+      watch.close()
+    }
+    if (this.needsServer) void this.resume()
+  }
+
   update(interest: Interest): Promise<Granted> {
     this.interest = interest
     if (this.closed) return Promise.resolve(this.nothing())
     const narrowed = this.narrowed()
-    const told = [...this.watches.values()].map(watch => watch.update(narrowed))
+    const told = [...this.watches.values()].map(({ watch }) => watch.update(narrowed))
     this.host.moved()
     return told.length > 0 ? this.joined(told) : this.settle()
   }
@@ -72,9 +95,33 @@ export class Ear implements Watch {
   close(): void {
     if (this.closed) return
     this.closed = true
-    for (const watch of this.watches.values()) watch.close()
+    for (const { watch } of this.watches.values()) watch.close()
+    for (const watch of this.left.splice(0)) watch.close()
     this.watches.clear()
     this.host.left(this)
+  }
+
+  private trail(connection: Connection): Watch {
+    return connection.watch({
+      client: this.client,
+      interest: { lists: [], resources: [], logLevel: undefined, roots: undefined },
+      change: (change, may) => {
+        if (change.kind === 'other') this.hear(change, may)
+      },
+      // Of many, none is to be asked there any more.
+      ...(this.watcher.each ? { each: [] } : {}),
+    })
+  }
+
+  /** Another server may have other content, and nobody says what has changed. */
+  private async resume(): Promise<void> {
+    try {
+      await this.host.bringUp()
+    } catch {
+      // The life of the instance has it in its status; whatever brings it up attaches this ear.
+      return
+    }
+    for (const uri of this.interest.resources) this.hear({ kind: 'resource', params: { uri } }, undefined)
   }
 
   private hear(change: Change, may: ((client: ClientProfile) => boolean) | undefined): void {
@@ -90,7 +137,7 @@ export class Ear implements Watch {
   }
 
   private async settle(): Promise<Granted> {
-    if (this.watches.size > 0) return this.joined([...this.watches.values()].map(watch => watch.granted))
+    if (this.watches.size > 0) return this.joined([...this.watches.values()].map(({ watch }) => watch.granted))
     if (!this.needsServer) return this.nothing()
     const { resources } = this.interest
     try {
@@ -99,7 +146,7 @@ export class Ear implements Watch {
       const error = named(this.host.alias, thrown)
       return { ...this.nothing(), refused: new Map(resources.map(uri => [uri, error])) }
     }
-    return this.joined([...this.watches.values()].map(watch => watch.granted))
+    return this.joined([...this.watches.values()].map(({ watch }) => watch.granted))
   }
 
   /** Granted by one instance is granted. */

@@ -1,13 +1,13 @@
 /**
- * The instances of a backend that serve one share of its clients (all of them, a principal's, or one client), and the
+ * The instances of a backend that serve one share of its clients (all, a principal's, those of equal abilities, one), and the
  * ears of those clients. Chooses who takes a call, and who takes it instead.
  */
 import type { ClientProfile, Connection, JsonObject } from './contract.ts'
-import { Ear } from './ear.ts'
+import { Ear, type EarHost } from './ear.ts'
 import type { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
 import { Instance, type Surroundings } from './instance.ts'
-import type { InstanceSpec } from './policy.ts'
+import type { Abilities, Audience, InstanceSpec } from './policy.ts'
 import type { Watch, Watcher } from './contract.ts'
 
 export interface GroupHost {
@@ -21,8 +21,9 @@ export interface GroupHost {
 
 export interface GroupOptions {
   readonly specs: readonly InstanceSpec[]
-  /** The one client it is for; undefined = shared. */
-  readonly client: ClientProfile | undefined
+  readonly audience: Audience
+  /** Whose it is; undefined = nobody's alone. */
+  readonly principal: string | undefined
   /** Milliseconds without a call after which an instance goes although the policy would keep it, if nobody listens. */
   readonly lonelyAfter: number | undefined
   readonly around: Surroundings
@@ -30,7 +31,11 @@ export interface GroupOptions {
 }
 
 export class Group {
+  /** The one client it is for; undefined = shared. */
   readonly client: ClientProfile | undefined
+  /** What all its clients can be asked; undefined = that differs. */
+  readonly abilities: Abilities | undefined
+  readonly principal: string | undefined
   readonly instances: readonly Instance[]
   readonly ears = new Set<Ear>()
   private readonly options: GroupOptions
@@ -40,17 +45,20 @@ export class Group {
 
   constructor(options: GroupOptions) {
     this.options = options
-    this.client = options.client
+    this.client = options.audience.client
+    this.abilities = options.audience.abilities
+    this.principal = options.principal
     const { host, around } = options
     this.instances = options.specs.map(
       spec =>
-        new Instance(spec, options.client, around, {
+        new Instance(spec, options.audience, around, {
           idleAfter: instance => this.idleAfter(instance),
           needed: () => this.needed(),
           wanted: instance => this.missed(instance) || host.wanted(this),
           up: (instance, connection) => {
-            for (const ear of this.ears) ear.attach(instance, connection)
+            // First, for it may send ears elsewhere.
             host.up(this, instance, connection)
+            for (const ear of this.ears) ear.attach(instance, connection)
           },
           down: instance => {
             for (const ear of this.ears) ear.detach(instance)
@@ -106,24 +114,17 @@ export class Group {
   }
 
   watch(watcher: Watcher): Watch {
-    const { alias } = this.options.around
-    const ear = new Ear(
-      watcher,
-      {
-        alias,
-        bringUp: () => this.bringUp(),
-        moved: () => this.review(),
-        left: gone => {
-          this.ears.delete(gone)
-          // One client's own server goes with the client; until that is certain, it stays.
-          if (!this.client) this.review()
-          if (this.ears.size === 0) this.options.host.deserted(this)
-        },
-      },
-      this.live(),
-    )
+    const ear = new Ear(watcher, this.earHost(), this.live())
     this.ears.add(ear)
     return ear
+  }
+
+  /** Takes an ear over from another group: its client's calls go here from now on. */
+  adopt(ear: Ear, from: Group): void {
+    from.ears.delete(ear)
+    this.ears.add(ear)
+    ear.move(this.earHost(), this.live(), from.busy)
+    from.review()
   }
 
   notify(method: string, params: JsonObject | undefined, client: ClientProfile): void {
@@ -136,6 +137,25 @@ export class Group {
 
   private inOrder(): Instance[] {
     return [...this.instances].sort((a, b) => Number(a.spec.backup) - Number(b.spec.backup))
+  }
+
+  /** A call is here, or one of its questions is out with a person. */
+  private get busy(): boolean {
+    return this.instances.some(({ busy }) => busy)
+  }
+
+  private earHost(): EarHost {
+    return {
+      alias: this.options.around.alias,
+      bringUp: () => this.bringUp(),
+      moved: () => this.review(),
+      left: gone => {
+        this.ears.delete(gone)
+        // One client's own server goes with the client; until that is certain, it stays.
+        if (!this.client) this.review()
+        if (this.ears.size === 0) this.options.host.deserted(this)
+      },
+    }
   }
 
   private needed(): boolean {

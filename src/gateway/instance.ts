@@ -1,11 +1,11 @@
 /** One instance of a backend: the life of its connection, and the lane of calls to it, told of each other. */
-import type { ClientProfile, Connection } from './contract.ts'
+import type { Connection } from './contract.ts'
 import type { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
 import { Lane } from './lane.ts'
 import { Life } from './life.ts'
 import type { Log } from './log.ts'
-import type { InstanceSpec, MemberPolicy } from './policy.ts'
+import type { Audience, InstanceSpec, MemberPolicy } from './policy.ts'
 import type { SpawnSlots } from './spawn-slots.ts'
 
 /** What all instances of a member have in common. */
@@ -47,7 +47,7 @@ export class Instance {
   readonly lane: Lane
   private waiters: Waiter[] = []
 
-  constructor(spec: InstanceSpec, client: ClientProfile | undefined, around: Surroundings, host: InstanceHost) {
+  constructor(spec: InstanceSpec, audience: Audience, around: Surroundings, host: InstanceHost) {
     this.spec = spec
     this.lane = new Lane({
       ...around,
@@ -60,10 +60,10 @@ export class Instance {
     this.life = new Life({
       ...around,
       spec,
-      client,
+      audience,
       traffic: this.lane,
       idleAfter: () => host.idleAfter(this),
-      needed: () => this.lane.load > 0 || performance.now() - this.lane.askedAt < parkedMs || host.needed(),
+      needed: () => this.busy || host.needed(),
       wanted: () => this.lane.waiting > 0 || host.wanted(this),
       up: connection => {
         this.lane.open(connection)
@@ -78,6 +78,11 @@ export class Instance {
         this.lane.shut(failed)
       },
     })
+  }
+
+  /** A call is here, or the last that asked something of a person has not come back yet. */
+  get busy(): boolean {
+    return this.lane.load > 0 || performance.now() - this.lane.askedAt < parkedMs
   }
 
   /** Whether it can take a call now or within a second, as far as one can tell. */

@@ -4,10 +4,10 @@
  */
 import { Backoff } from './backoff.ts'
 import { CancelSource } from './cancellation.ts'
-import type { BackendState, ClientProfile, Connection, Failure } from './contract.ts'
+import type { BackendState, Connection, Failure } from './contract.ts'
 import { McpError } from './errors.ts'
 import type { Log } from './log.ts'
-import type { InstanceSpec, MemberPolicy } from './policy.ts'
+import type { Audience, InstanceSpec, MemberPolicy } from './policy.ts'
 import { closing, died, named, unavailable } from './refusals.ts'
 import { Pulse, type Traffic } from './pulse.ts'
 import type { SpawnSlots, SpawnTicket } from './spawn-slots.ts'
@@ -17,7 +17,7 @@ export interface LifeOptions {
   readonly alias: string
   readonly spec: InstanceSpec
   readonly policy: MemberPolicy
-  readonly client: ClientProfile | undefined
+  readonly audience: Audience
   readonly slots: SpawnSlots
   readonly random: () => number
   readonly log: Log
@@ -164,7 +164,7 @@ export class Life {
   }
 
   private async bringUp(attempt: CancelSource): Promise<void> {
-    const { alias, spec, policy, client, slots } = this.options
+    const { alias, spec, policy, audience, slots } = this.options
     let ticket: SpawnTicket | undefined
     const limitMs = this.state === 'installing' ? policy.timeouts.install : policy.timeouts.start
     try {
@@ -176,7 +176,7 @@ export class Life {
       if (this.urgent) ticket?.hurry()
       await ticket?.ready
       if (this.closed) return
-      const { connection, over } = startWithin(spec, client, limitMs, attempt, alias)
+      const { connection, over } = startWithin(spec, audience, limitMs, attempt, alias)
       this.leaving = over
       this.arrived(await connection)
       ticket?.release(true)

@@ -68,7 +68,9 @@ class ConfiguredMember implements Member {
       changed: lists => this.offerChanged(lists),
       failing: error => (error ? this.source?.life.ail('lists', error, 'list') : this.source?.life.well('lists')),
     })
-    this.shares = new Shares(specs, { alias, policy, slots, random, repeatable, log }, {
+    this.shares = new Shares(specs, { alias, policy, slots, random, repeatable, log }, options.stored?.apart === true, {
+      abilities: client => options.abilities?.(client),
+      parted: apart => this.parted(apart),
       wanted: group => group === this.shares.primary && this.offerWanted,
       up: (group, instance, connection) => this.up(group, instance, connection),
       down: (_, instance) => this.down(instance),
@@ -87,7 +89,7 @@ class ConfiguredMember implements Member {
 
   readonly handle = (call: Call): Promise<Outcome> => {
     if (this.continuity) return this.handleMarked(call, this.continuity)
-    const group = this.shares.of(call.client)
+    const group = this.shares.for(call)
     if (!group) return Promise.reject(busy(this.name, 0))
     return new Promise((resolve, reject) => group.place(new Flight(call, performance.now(), resolve, reject)))
   }
@@ -173,16 +175,27 @@ class ConfiguredMember implements Member {
     return undefined
   }
 
+  private parted(apart: boolean): void {
+    const { stored } = this.options
+    if (!stored) return
+    stored.apart = apart
+    if (this.offering.offer) stored.save(this.offering.offer)
+  }
+
   private up(group: Group, instance: Instance, connection: Connection): void {
+    if (this.closed) return
+    // Told less of its clients it may list less; only a change that it tells of is a change for everybody.
+    if (this.shares.isBeside(group)) return this.offering.listen(instance, connection)
     // Another principal's server may show other things; what we show everybody must not come from it.
     const telling = group === this.shares.primary || group.client !== undefined
-    if (this.offering.attached || !telling || this.closed) return
+    if (this.offering.attached || !telling) return
     this.source = instance
     this.offering.attach(connection)
     void this.offering.loading?.then(() => this.confirmed(group))
   }
 
   private down(instance: Instance): void {
+    this.offering.forget(instance)
     if (this.source !== instance) return
     this.source = undefined
     this.offering.detach()

@@ -1,6 +1,7 @@
 /**
  * What a backend offers, kept true: loaded from the store, fetched from each new connection, fetched again when the server
- * says that a list changed, and told only when something really differs. One connection at a time is its source.
+ * says that a list changed, and told only when something really differs. One connection at a time is its source; others may
+ * be heard that have something to tell only when they say so.
  */
 import type { ClientProfile, Connection, Description, ListKind, Offer, Watch } from './contract.ts'
 import { McpError } from './errors.ts'
@@ -9,6 +10,20 @@ import type { Log } from './log.ts'
 import { fetchLists, parts, partsOf, strictest, type Fetched, type Part } from './offer.ts'
 import type { Stored } from './policy.ts'
 import { named } from './refusals.ts'
+
+/** A connection that lists are fetched from. */
+interface Teller {
+  readonly connection: Connection
+  readonly watch: Watch
+  /** What is to be fetched from it. */
+  readonly due: Set<Part>
+  description: Description | undefined
+  timer: NodeJS.Timeout | undefined
+  /** What the next change waits for, so that several become one; milliseconds. */
+  delayMs: number
+  /** Monotonic milliseconds. */
+  fetchedAt: number
+}
 
 export interface OfferingOptions {
   readonly alias: string
@@ -36,16 +51,11 @@ export class Offering {
   /** The fetch under way. Never rejects. */
   loading: Promise<void> | undefined
   private readonly options: OfferingOptions
-  private source: Connection | undefined
-  private watch: Watch | undefined
-  private description: Description | undefined
-  private readonly due = new Set<Part>()
+  private source: Teller | undefined
+  private readonly others = new Map<object, Teller>()
   private readonly failed = new Set<Part>()
   private readonly freshness = new Map<Part, Offer['freshness']>()
-  private timer: NodeJS.Timeout | undefined
   private retryTimer: NodeJS.Timeout | undefined
-  private delayMs = settleMs
-  private fetchedAt = -Infinity
 
   constructor(options: OfferingOptions) {
     this.options = options
@@ -62,26 +72,26 @@ export class Offering {
   /** Takes a connection as the source and fetches everything from it. */
   attach(connection: Connection): void {
     this.detach()
-    this.source = connection
-    const { self } = this.options
-    this.watch = connection.watch({
-      client: self,
-      interest: { lists: listKinds, resources: [], logLevel: undefined, roots: undefined },
-      change: change => {
-        if (change.kind === 'list' && this.source === connection) this.later(partsOf[change.list])
-      },
-    })
+    this.source = this.teller(connection)
     this.fetch(parts)
+  }
+
+  /** Takes a connection as one to be heard: what it says has changed is fetched from it. */
+  listen(key: object, connection: Connection): void {
+    this.others.set(key, this.teller(connection))
+  }
+
+  forget(key: object): void {
+    const other = this.others.get(key)
+    if (other) leave(other)
+    this.others.delete(key)
   }
 
   /** The source is gone (or is to be left). What is known stays known. */
   detach(): void {
-    clearTimeout(this.timer)
     clearTimeout(this.retryTimer)
-    this.timer = undefined
-    this.watch?.close()
-    this.watch = this.source = this.description = this.loading = undefined
-    this.due.clear()
+    if (this.source) leave(this.source)
+    this.source = this.loading = undefined
     this.failed.clear()
     this.freshness.clear()
   }
@@ -91,54 +101,86 @@ export class Offering {
     this.fetch(parts)
   }
 
-  private later(wanted: readonly Part[]): void {
-    for (const part of wanted) this.due.add(part)
-    if (this.timer || this.loading) return
-    this.delayMs = performance.now() - this.fetchedAt < quietMs ? Math.min(longestSettleMs, this.delayMs * 2) : settleMs
-    this.timer = setTimeout(() => this.fetch([]), this.delayMs)
-    this.timer.unref()
+  private teller(connection: Connection): Teller {
+    const due = new Set<Part>()
+    const watch = connection.watch({
+      client: this.options.self,
+      interest: { lists: listKinds, resources: [], logLevel: undefined, roots: undefined },
+      change: change => {
+        if (change.kind !== 'list' || !this.isHere(teller)) return
+        for (const part of partsOf[change.list]) due.add(part)
+        this.later(teller)
+      },
+    })
+    const teller: Teller = {
+      connection, watch, due, description: undefined, timer: undefined, delayMs: settleMs, fetchedAt: -Infinity,
+    }
+    return teller
+  }
+
+  private isHere(teller: Teller): boolean {
+    for (const each of this.tellers()) if (each === teller) return true
+    return false
+  }
+
+  private *tellers(): Iterable<Teller> {
+    if (this.source) yield this.source
+    yield* this.others.values()
+  }
+
+  private later(teller: Teller): void {
+    if (teller.timer || this.loading) return
+    teller.delayMs = performance.now() - teller.fetchedAt < quietMs ? Math.min(longestSettleMs, teller.delayMs * 2) : settleMs
+    teller.timer = setTimeout(() => this.load(teller), teller.delayMs)
+    teller.timer.unref()
   }
 
   private fetch(wanted: readonly Part[]): void {
-    clearTimeout(this.timer)
-    this.timer = undefined
-    for (const part of wanted) this.due.add(part)
-    const { source } = this
-    if (this.loading || !source) return
-    this.loading = this.run(source).finally(() => {
-      if (this.source !== source) return
-      this.loading = undefined
-      // What changed while we read.
-      if (this.due.size > 0) this.later([])
-    })
+    for (const part of wanted) this.source?.due.add(part)
+    if (this.source) this.load(this.source)
   }
 
-  private async run(source: Connection): Promise<void> {
+  /** One at a time. */
+  private load(teller: Teller): void {
+    clearTimeout(teller.timer)
+    teller.timer = undefined
+    if (this.loading || !this.isHere(teller)) return
+    const loading = (this.loading = this.run(teller).finally(() => {
+      if (this.loading !== loading) return
+      this.loading = undefined
+      // What changed while we read.
+      for (const each of this.tellers()) if (each.due.size > 0) this.later(each)
+    }))
+  }
+
+  private async run(teller: Teller): Promise<void> {
     const { alias, self, log, failing } = this.options
-    const wanted = [...this.due]
-    this.due.clear()
+    const { connection, due } = teller
+    const wanted = [...due]
+    due.clear()
     try {
-      const description = this.description ?? (await source.describe())
-      if (this.source !== source) return
-      this.description = description
+      const description = (teller.description ??= await connection.describe())
+      if (!this.isHere(teller)) return
       const { capabilities } = description
-      const fetched = await fetchLists(source, { alias, self, capabilities, wanted, limitMs: listLimitMs, log })
-      if (this.source !== source) return
-      this.fetchedAt = performance.now()
-      this.take(description, fetched)
+      const fetched = await fetchLists(connection, { alias, self, capabilities, wanted, limitMs: listLimitMs, log })
+      if (!this.isHere(teller)) return
+      teller.fetchedAt = performance.now()
+      this.take(teller, description, fetched)
     } catch (thrown) {
-      if (this.source === source) failing(named(alias, thrown))
+      if (this.source === teller) failing(named(alias, thrown))
     }
   }
 
-  private take(description: Description, fetched: Fetched): void {
+  private take(teller: Teller, described: Description, fetched: Fetched): void {
+    const isSource = teller === this.source
+    const description = isSource ? described : (this.offer?.description ?? described)
     const { alias, log, stored } = this.options
     let failure: McpError | undefined
     const lists = { tools: this.offer?.tools, prompts: this.offer?.prompts, resources: this.offer?.resources, templates: this.offer?.templates }
     for (const [part, list] of fetched) {
       if (list instanceof McpError) {
         failure = named(alias, list)
-        this.failed.add(part)
+        if (isSource) this.failed.add(part)
         log.warn({ code: list.code }, `${alias}: its ${part} could not be listed: ${list.message}`)
         continue
       }
@@ -147,13 +189,14 @@ export class Offering {
       lists[part] = list.items
     }
     // Nothing at all is known of it yet: better no offer than an empty one.
+    if (failure && !isSource) return
     if (failure && !this.offer && this.failed.size === fetched.size) return this.retry(failure)
     const { tools = [], prompts = [], resources = [], templates = [] } = lists
     this.keep({ description, tools, prompts, resources, templates, freshness: strictest(this.freshness.values()) })
     if (this.failed.size === 0) {
-      this.confirmedAt = performance.now()
+      if (isSource) this.confirmedAt = performance.now()
       if (this.offer) stored?.save(this.offer)
-      this.options.failing(undefined)
+      if (isSource) this.options.failing(undefined)
     } else if (failure) this.retry(failure)
   }
 
@@ -171,4 +214,9 @@ export class Offering {
     const lists = listKinds.filter(list => partsOf[list].some(part => !sameJson(before?.[part] ?? [], next[part])))
     if (!before || lists.length > 0 || !sameJson(before.description, next.description)) this.options.changed(lists)
   }
+}
+
+function leave({ watch, timer }: Teller): void {
+  clearTimeout(timer)
+  watch.close()
 }

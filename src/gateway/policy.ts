@@ -3,7 +3,7 @@
  * slice of config is a policy as it stands. All durations are milliseconds. No behaviour.
  */
 import type { Cancellation } from './cancellation.ts'
-import type { ClientProfile, Connection, Offer } from './contract.ts'
+import type { ClientProfile, Connection, JsonObject, Offer } from './contract.ts'
 import type { Log } from './log.ts'
 import type { SpawnSlots } from './spawn-slots.ts'
 
@@ -46,7 +46,25 @@ export interface BreakerPolicy {
   readonly openFor: number
 }
 
-export interface StartOptions {
+/** What a client can be asked. Made by those who know the asks; in the middle two of them are only equal or not. */
+export interface Abilities {
+  /** Equal keys, equal abilities. Never empty, without line breaks. */
+  readonly key: string
+  /** As it is declared to a server. */
+  readonly declared: JsonObject
+}
+
+/** Whom a connection is for. */
+export interface Audience {
+  /** The one client; undefined = many. */
+  readonly client?: ClientProfile | undefined
+  /** What all of them can be asked; undefined = that differs, and the server is to believe the most. */
+  readonly abilities?: Abilities | undefined
+  /** To be called when the server has asked what the client of a call cannot do, and was led to believe otherwise. */
+  readonly askedBeyond?: (() => void) | undefined
+}
+
+export interface StartOptions extends Pick<Audience, 'abilities' | 'askedBeyond'> {
   /** Budget of this start. We give up a little later, in case the other side has more to say. */
   readonly limitMs: number
   /** Fires when the connection is no longer wanted; what arrives later is closed. */
@@ -73,6 +91,8 @@ export interface Stored {
   load(): { readonly offer: Offer; readonly ageMs: number } | undefined
   /** Called whenever a live server has confirmed its whole offer, changed or not. */
   save(offer: Offer): void
+  /** Whether this backend's clients are told apart by what they can be asked; kept with the next `save`, filled in by `load`. */
+  apart?: boolean | undefined
 }
 
 export interface MemberOptions {
@@ -87,6 +107,8 @@ export interface MemberOptions {
   readonly maxAge: number
   /** In whose name lists are fetched. */
   readonly self?: ClientProfile | undefined
+  /** What a client can be asked, where a server of its own kind should be told of it; must be quick. */
+  readonly abilities?: ((client: ClientProfile) => Abilities | undefined) | undefined
   /** Whether a call may be made twice; lists and reads always may. `name` is `params.name`. */
   readonly idempotent?: ((method: string, name: string | undefined) => boolean) | undefined
   /** Uniform in [0, 1); for tests. */

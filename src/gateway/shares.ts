@@ -1,13 +1,18 @@
 /**
- * Who shares a backend with whom: one group of instances for all, for each principal, or for each client. Makes groups as
- * clients come and lets them go when the clients are gone; there are never more than a fixed number.
+ * Who shares a backend with whom: one group of instances for all, for each principal, or for each client; and clients that can
+ * be asked less, apart from the others once that matters to the server. Makes groups as clients come and lets them go when the
+ * clients are gone; there are never more than a fixed number.
  */
-import type { ClientProfile, Connection } from './contract.ts'
+import type { Call, ClientProfile, Connection } from './contract.ts'
 import { Group } from './group.ts'
 import type { Instance, Surroundings } from './instance.ts'
-import type { InstanceSpec } from './policy.ts'
+import type { Abilities, Audience, InstanceSpec } from './policy.ts'
 
 export interface SharesHost {
+  /** What a client can be asked, where that is less than a server for everybody is told. */
+  readonly abilities: (client: ClientProfile) => Abilities | undefined
+  /** Whether clients are told apart by it has changed. */
+  readonly parted: (apart: boolean) => void
   readonly wanted: (group: Group) => boolean
   readonly up: (group: Group, instance: Instance, connection: Connection) => void
   readonly down: (group: Group, instance: Instance) => void
@@ -29,34 +34,50 @@ export class Shares {
   private readonly around: Surroundings
   private readonly host: SharesHost
   private readonly groups = new Map<string, Group>()
-  private primaryKey: string | undefined
+  private primaryPrincipal: string | undefined
+  /** Clients that can be asked less than a server for everybody is told have servers that know it. */
+  private apart: boolean
   private closed = false
 
-  constructor(specs: readonly InstanceSpec[], around: Surroundings, host: SharesHost) {
+  /** `apart`: so it was when it last ran. */
+  constructor(specs: readonly InstanceSpec[], around: Surroundings, apart: boolean, host: SharesHost) {
     this.specs = specs
+    this.apart = apart && around.policy.share === 'auto'
     this.around = around
     this.host = host
-    this.primary = this.make(undefined, around.policy.share === 'session' ? lonelyMs : undefined)
+    this.primary = this.make({}, undefined, around.policy.share === 'session' ? lonelyMs : undefined)
   }
 
   /** The group that serves this client; undefined when there are too many and all are in use. */
   of(client: ClientProfile): Group | undefined {
-    if (this.around.policy.share === 'auto') this.primaryKey ??= client.principal
-    return this.known(client) ?? this.add(this.keyOf(client), client)
+    if (this.around.policy.share === 'auto') this.primaryPrincipal ??= client.principal
+    const abilities = this.abilitiesOf(client)
+    // Where there is no place for one more kind of client, the server for everybody serves it as before.
+    return this.found(client, abilities) ?? this.add(client, abilities) ?? (abilities && (this.found(client, undefined) ?? this.add(client, undefined)))
+  }
+
+  /** The group of a call: where what it continues is kept, else that of its client. */
+  for(call: Call): Group | undefined {
+    if (this.apart && (call.requestState !== undefined || call.params['taskId'] !== undefined))
+      for (const group of this.all())
+        if (this.allows(group, call.client)) for (const [, connection] of group.live()) if (connection.holds?.(call)) return group
+    return this.of(call.client)
   }
 
   /** The same, if it is there already. What serves nobody yet is there for whoever comes first. */
   known(client: ClientProfile): Group | undefined {
-    const { share } = this.around.policy
-    if (share === 'global' || (share === 'auto' && this.primaryKey === undefined)) return this.primary
-    const key = this.keyOf(client)
-    return key === this.primaryKey ? this.primary : this.groups.get(key)
+    if (this.around.policy.share === 'auto' && this.primaryPrincipal === undefined) return this.primary
+    return this.found(client, this.abilitiesOf(client))
   }
 
   /** Whether a client may use what another's state is kept in. */
   allows(group: Group, { principal }: ClientProfile): boolean {
-    if (group === this.primary) return this.around.policy.share === 'global' || principal === this.primaryKey
-    return group.client ? group.client.principal === principal : this.groups.get(principal) === group
+    return this.around.policy.share === 'global' || principal === this.ownerOf(group)
+  }
+
+  /** Whether it serves those for whom the primary group is there as well: then what it says of its lists concerns them. */
+  isBeside(group: Group): boolean {
+    return group.abilities !== undefined && this.ownerOf(group) === this.primaryPrincipal
   }
 
   *all(): Iterable<Group> {
@@ -70,30 +91,52 @@ export class Shares {
     this.groups.clear()
   }
 
-  private keyOf({ principal, home, id }: ClientProfile): string {
-    // Ids and homes prove nothing: what they name is only ever one principal's.
-    return this.around.policy.share === 'auto' ? principal : `${principal}\n${home ?? id}`
+  private ownerOf(group: Group): string | undefined {
+    return group === this.primary ? this.primaryPrincipal : group.principal
   }
 
-  private add(key: string, client: ClientProfile): Group | undefined {
+  private abilitiesOf(client: ClientProfile): Abilities | undefined {
+    return this.apart ? this.host.abilities(client) : undefined
+  }
+
+  private found(client: ClientProfile, abilities: Abilities | undefined): Group | undefined {
+    const { share } = this.around.policy
+    if (share === 'global' || (share === 'auto' && !abilities && client.principal === this.primaryPrincipal)) return this.primary
+    return this.groups.get(this.keyOf(client, abilities))
+  }
+
+  private keyOf({ principal, home, id }: ClientProfile, abilities: Abilities | undefined): string {
+    // Ids and homes prove nothing: what they name is only ever one principal's.
+    return this.around.policy.share === 'auto' ? `${abilities?.key ?? ''}\n${principal}` : `${principal}\n${home ?? id}`
+  }
+
+  private add(client: ClientProfile, abilities: Abilities | undefined): Group | undefined {
     if (this.closed) return this.primary
     if (this.groups.size >= groupLimit && !this.evict()) return undefined
     const own = this.around.policy.share === 'session'
-    const group = this.make(own ? client : undefined, own ? lonelyMs : this.around.policy.idleTimeout)
-    this.groups.set(key, group)
+    const group = this.make(own ? { client } : { abilities }, client.principal, own ? lonelyMs : this.around.policy.idleTimeout)
+    this.groups.set(this.keyOf(client, abilities), group)
     return group
   }
 
-  private make(client: ClientProfile | undefined, lonelyAfter: number | undefined): Group {
+  private make({ client, abilities }: Audience, principal: string | undefined, lonelyAfter: number | undefined): Group {
     const { host } = this
+    const forMany = this.around.policy.share === 'auto' && !abilities
     return new Group({
       specs: this.specs,
-      client,
+      audience: { client, abilities, askedBeyond: forMany ? () => this.tellApart(true) : undefined },
+      principal,
       lonelyAfter,
       around: this.around,
       host: {
         wanted: host.wanted,
-        up: host.up,
+        up: (group, instance, connection) => {
+          // Where one more connection is not one more process, nobody need be asked wrongly first.
+          if (forMany && connection.toldOnce && !instance.spec.spawns) this.tellApart(true)
+          // What is told with each call needs no connection of its own; the server is another one now.
+          if (!connection.toldOnce && this.specs.length === 1) this.tellApart(false)
+          host.up(group, instance, connection)
+        },
         down: (group, instance) => {
           host.down(group, instance)
           this.review(group)
@@ -103,6 +146,18 @@ export class Shares {
         },
       },
     })
+  }
+
+  /** From now on clients are told apart by what they can be asked, or no longer; those who listen go where their calls will. */
+  private tellApart(apart: boolean): void {
+    if (this.apart === apart || this.closed) return
+    this.apart = apart
+    this.host.parted(apart)
+    for (const group of [...this.all()])
+      for (const ear of [...group.ears]) {
+        const target = this.of(ear.client)
+        if (target && target !== group) target.adopt(ear, group)
+      }
   }
 
   /** A group of somebody who is not there, and with nothing running, is not kept. */

@@ -1,8 +1,8 @@
 /** One start of a server within its budget, and how to read the error it may end with. Keeps no state. */
 import type { CancelSource } from './cancellation.ts'
-import type { ClientProfile, Connection } from './contract.ts'
+import type { Connection } from './contract.ts'
 import { McpError, type ErrorCode } from './errors.ts'
-import type { InstanceSpec } from './policy.ts'
+import type { Audience, InstanceSpec } from './policy.ts'
 import { closing, seconds } from './refusals.ts'
 
 /** Past its budget a start may still report what went wrong better than we can. */
@@ -19,7 +19,7 @@ export interface Start {
 /** `attempt` is cancelled by the caller to give up, and by us when the budget is used up. */
 export function startWithin(
   spec: InstanceSpec,
-  client: ClientProfile | undefined,
+  { client, abilities, askedBeyond }: Audience,
   limitMs: number,
   attempt: CancelSource,
   alias: string,
@@ -43,7 +43,7 @@ export function startWithin(
       setTimeout(resolve, stopMs).unref()
     })
     spec
-      .connect(client, { limitMs, cancellation: attempt })
+      .connect(client, { limitMs, cancellation: attempt, abilities, askedBeyond })
       .then(async arrived => {
         if (given) return arrived.close()
         clearTimeout(late)

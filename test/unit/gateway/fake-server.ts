@@ -31,11 +31,17 @@ export class FakeConnection implements Connection {
   pings = 0
   gone: Error | undefined
   wasClosed = false
+  readonly toldOnce: boolean
+  readonly start: StartOptions
+  /** What it keeps for later calls: states and ids of tasks. */
+  readonly kept = new Set<unknown>()
   private readonly server: FakeServer
   private end!: (reason: Error | undefined) => void
 
-  constructor(server: FakeServer, pid: number) {
+  constructor(server: FakeServer, pid: number, start: StartOptions) {
     this.server = server
+    this.start = start
+    this.toldOnce = server.toldOnce
     this.pid = pid
     this.closed = new Promise(resolve => (this.end = resolve))
   }
@@ -65,6 +71,10 @@ export class FakeConnection implements Connection {
   }
 
   describe = async () => this.server.description
+
+  holds({ requestState, params }: Call): boolean {
+    return this.kept.has(requestState ?? params['taskId'])
+  }
 
   watch(watcher: Watcher): Watch {
     const entry = { watcher, interest: watcher.interest, closed: false }
@@ -116,6 +126,7 @@ export class FakeServer implements InstanceSpec {
   readonly transport: string = 'stdio'
   backup = false
   spawns = true
+  toldOnce = false
   installing = false
   description = described()
   tools: JsonObject[] = [{ name: 'a' }]
@@ -139,7 +150,7 @@ export class FakeServer implements InstanceSpec {
     this.budgets.push(start.limitMs)
     const verdict = await this.starts(start)
     if (verdict instanceof Error) throw verdict
-    const connection = new FakeConnection(this, ++FakeServer.pids)
+    const connection = new FakeConnection(this, ++FakeServer.pids, start)
     this.connections.push(connection)
     return connection
   }
