@@ -1,0 +1,73 @@
+/**
+ * Clients of revision 2026-07-28 that can be asked different things, in front of one server of an older revision, which hears
+ * what its client can do only once (2026-07-28 basic/index, "Capabilities"; 2025-11-25 basic/lifecycle).
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../src/gateway/contract.ts'
+import { modernRequest, openSession, rawHttp, type HttpAnswer, type RawHttp } from '../fixtures/clients/raw-http.ts'
+import { createSandbox, remoteBackend, serve, stdioBackend, type Started } from './harness.ts'
+
+const sandbox = createSandbox()
+const started: Started[] = []
+const clients: RawHttp[] = []
+afterAll(async () => {
+  for (const client of clients) client.close()
+  for (const each of started.reverse()) await each.stop()
+  await sandbox.dispose()
+})
+
+const choosy = 'test_input_required_result_capabilities'
+const needy = 'test_missing_capability'
+
+describe.each(['stdio', 'http'] as const)('a server over %s', transport => {
+  let raw: RawHttp
+  let id = 0
+  const call = (name: string, capabilities: JsonObject, more: JsonObject = {}): Promise<HttpAnswer> =>
+    raw.post(...modernRequest(++id, 'tools/call', { name, arguments: {}, ...more }, capabilities))
+  const asked = ({ messages: [message] }: HttpAnswer): unknown[] =>
+    Object.values(((message?.['result'] as JsonObject)?.['inputRequests'] ?? {}) as JsonObject).map(ask => (ask as JsonObject)['method'])
+
+  beforeAll(async () => {
+    const alias = `old-${transport}`
+    let entry = stdioBackend(sandbox, 'v2-legacy', alias)
+    if (transport === 'http') {
+      const remote = await remoteBackend(sandbox, 'v2-legacy', alias, 'http')
+      started.push(remote)
+      entry = { url: remote.url }
+    }
+    const listener = await serve(sandbox, { mcpServers: { [alias]: entry }, names: { prefix: 'never' } })
+    started.push(listener)
+    raw = rawHttp(listener.url)
+    clients.push(raw)
+    await raw.post(...modernRequest('list', 'tools/list'))
+  })
+
+  const refused = { status: 400, messages: [{ error: { code: -32021, data: { requiredCapabilities: { sampling: {} } } } }] }
+
+  it('fails for want of what its client cannot do: the client is told what, each time', async () => {
+    for (let n = 0; n < 3; n++) expect(await call(needy, {})).toMatchObject(refused)
+  })
+
+  it('asks each kind of client for what that can do, and no more', async () => {
+    for (let n = 0; n < 2; n++) {
+      expect(asked(await call(choosy, { sampling: {} }))).toEqual(['sampling/createMessage'])
+      expect(asked(await call(choosy, { roots: {} }))).toEqual(['roots/list'])
+      expect(asked(await call(choosy, { elicitation: {}, roots: {} }))).toEqual(['elicitation/create', 'roots/list'])
+    }
+  })
+
+  it('gets the answer to its question, whoever else calls meanwhile', async () => {
+    const [{ result }] = (await call(choosy, { sampling: {} })).messages as [{ result: { inputRequests: JsonObject; requestState: string } }]
+    await call(choosy, { roots: {} })
+    const [key] = Object.keys(result.inputRequests) as [string]
+    const answer = { role: 'assistant', model: 'm', content: { type: 'text', text: 'hello' } }
+    const done = await call(choosy, { sampling: {} }, { inputResponses: { [key]: answer }, requestState: result.requestState })
+    expect(done.messages[0]).toMatchObject({ result: { resultType: 'complete', content: [{ text: 'fulfilled' }] } })
+  })
+
+  it('is as it was for clients of older revisions: what it says reaches them', async () => {
+    const session = await openSession(raw)
+    const [message] = (await raw.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: needy, arguments: {} } }, session)).messages
+    expect(message).toMatchObject({ id: 9, result: { isError: true } })
+  })
+})
