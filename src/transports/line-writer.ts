@@ -2,6 +2,7 @@
  * Lines out, to a reader that may be slow, stuck or gone: one write per turn of the event loop, a bounded queue, and a
  * deadline. Owns what waits and what is shed; knows of a message only which lane it is in.
  */
+import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 
 export const writerDefaults = { queueBytes: 1024 * 1024, maxQueueBytes: 64 * 1024 * 1024, stallMs: 30_000 } as const
@@ -38,6 +39,12 @@ interface Entry {
 
 /** Progress of a reader shows once a write is through, so one write must not be more than a slow reader can take. */
 const writeBytes = 65_536
+
+/**
+ * Where lines are put together for a pipe that takes them at once: a buffer for each write would make V8 collect the whole
+ * heap for the sake of what is outside it. Undefined while a write may still read from it.
+ */
+let scratch: Buffer | undefined
 
 export class LineWriter {
   /** Lines dropped because the reader was too slow. */
@@ -124,7 +131,9 @@ export class LineWriter {
     while (!this.over && !this.blocked) {
       const piece = this.take()
       if (piece === undefined) break
-      if (!this.output.write(piece)) this.block()
+      const taken = this.output.write(piece)
+      if (scratch && typeof piece !== 'string' && piece.buffer === scratch.buffer && this.output.writableLength > 0) scratch = undefined
+      if (!taken) this.block()
     }
     if (!this.over && this.rest.length === 0 && this.size === 0) this.emptied()
   }
@@ -150,7 +159,7 @@ export class LineWriter {
       this.compact()
       if (!pieces && size <= writeBytes) return text === '' ? undefined : text
       pieces ??= [text]
-      if (size <= writeBytes) return joined(pieces)
+      if (size <= writeBytes) return joined(pieces, this.output instanceof Socket)
       this.rest = pieces.filter(piece => piece.length > 0).map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece))
     }
     return this.takeOfRest()
@@ -246,10 +255,12 @@ export class LineWriter {
 
 const sizeOf = (line: Line): number => (typeof line === 'string' ? line.length : line.reduce((sum, piece) => sum + piece.length, 0))
 
-function joined(pieces: readonly (string | Buffer)[]): Buffer {
+/** `passing`: whether who gets the bytes is done with them once none of them wait. */
+function joined(pieces: readonly (string | Buffer)[], passing: boolean): Buffer {
   let size = 0
   for (const piece of pieces) size += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
-  const all = Buffer.allocUnsafe(size)
+  const isScratch = passing && size <= writeBytes
+  const all = isScratch ? (scratch ??= Buffer.allocUnsafeSlow(writeBytes)).subarray(0, size) : Buffer.allocUnsafe(size)
   let at = 0
   for (const piece of pieces) at += typeof piece === 'string' ? all.write(piece, at) : piece.copy(all, at)
   return all

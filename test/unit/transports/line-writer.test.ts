@@ -1,4 +1,9 @@
+import { mkdtemp } from 'node:fs/promises'
+import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { LineWriter } from '../../../src/transports/line-writer.ts'
 
@@ -43,4 +48,35 @@ describe.each([100, 200_000])('a full queue of lines of %i characters', length =
     expect(pressure).toEqual([true, false])
     expect(writer.full).toBe(false)
   })
+})
+
+/** Both ends of a pipe of the system's. */
+async function pipe(): Promise<[Socket, Socket]> {
+  const path = process.platform === 'win32' ? `\\\\.\\pipe\\mcp-${process.pid}` : join(await mkdtemp(join(tmpdir(), 'mcp-proxy-test-')), 's')
+  const server = createServer()
+  const far = new Promise<Socket>(resolve => server.once('connection', resolve))
+  await new Promise<void>(resolve => server.listen(path, resolve))
+  const near = connect(path)
+  const other = await far
+  server.close()
+  return [near, other]
+}
+
+it('lines in pieces reach two slow readers of real pipes whole, whichever write had to wait', async () => {
+  const ends = [await pipe(), await pipe()]
+  const writers = ends.map(([near]) => new LineWriter(near, { stuck() {}, broke() {} }))
+  const expected = ['', '']
+  for (let turn = 0; turn < 40; turn++) {
+    for (const [which, writer] of writers.entries())
+      for (let n = 0; n < 3; n++) {
+        const body = `${which} ${turn} ${n} `.repeat(300 + turn * 20)
+        expected[which] += `<${body}>\n`
+        writer.push(['<', Buffer.from(body), '>\n'])
+      }
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  const read = ends.map(([, far]) => text(far))
+  await Promise.all(writers.map(writer => writer.end()))
+  const got = await Promise.all(read)
+  expect(got.map((each, which) => each === expected[which])).toEqual([true, true])
 })
