@@ -28,6 +28,9 @@ const maxDigits = 15
 const noBytes = Buffer.alloc(0)
 const noWords = new Int32Array(0)
 
+/** Whether the byte that comes first in memory is the lowest of its word. */
+const lowFirst = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+
 // One line is read at a time, and by plain functions: this is the cost of a large answer.
 let bytes: Buffer = noBytes
 let words: Int32Array = noWords
@@ -235,53 +238,56 @@ function number(at: number): number {
 
 /** The string at `at`: escapes are checked, control characters refused; its UTF-8 is checked with the whole. */
 function string(start: number): number {
+  // What the loop reads again and again, where V8 sees that it stays the same.
+  const all = bytes
+  const view = words
+  const stop = end
+  const last = (stop + shift) >> 2
   let at = start + 1
   for (;;) {
-    // Byte by byte to the next whole word, and through a word in which something stands out.
-    for (let stop = ((at + shift + 4) & ~3) - shift; at < stop; ) {
-      if (at >= end) return -1
-      const byte = bytes[at] as number
+    // Byte by byte to the next whole word.
+    for (let edge = ((at + shift + 3) & ~3) - shift; at < edge; ) {
+      if (at >= stop) return -1
+      const byte = all[at] as number
       if (byte === quote) return at + 1
       if (byte < 0x20) return -1
       if (byte !== backslash) at++
-      else if ((at = escape(at)) < 0) return -1
+      else if ((at = escape(all, at)) < 0) return -1
     }
     if (((at + shift) & 3) !== 0) continue
     let index = (at + shift) >> 2
-    const last = (end + shift) >> 2
+    let found = 0
     while (index < last) {
-      const word = words[index] as number
+      const word = view[index] as number
       const quotes = word ^ 0x22222222
       const slashes = word ^ 0x5c5c5c5c
       // A byte below 0x20, or one that the XOR made zero, borrows from its own top bit.
-      const found = ((word - 0x20202020) & ~word) | ((quotes - 0x01010101) & ~quotes) | ((slashes - 0x01010101) & ~slashes)
-      if ((found & 0x80808080) !== 0) break
+      found = (((word - 0x20202020) & ~word) | ((quotes - 0x01010101) & ~quotes) | ((slashes - 0x01010101) & ~slashes)) & 0x80808080
+      if (found !== 0) break
       index++
     }
     at = (index << 2) - shift
+    // The lowest mark is true; those above it may come of its borrowing.
+    if (lowFirst && found !== 0) at += (31 - Math.clz32(found & -found)) >> 3
+    if (at >= stop) return -1
+    const byte = all[at] as number
+    if (byte === quote) return at + 1
+    if (byte < 0x20) return -1
+    if (byte !== backslash) at++
+    else if ((at = escape(all, at)) < 0) return -1
   }
 }
 
+/** 1 = a backslash and this byte are an escape. */
+const short = new Uint8Array(256)
+for (const letter of '"\\/bfnrt') short[letter.charCodeAt(0)] = 1
+
 /** Index after the escape at `at`, -1 if it is none. */
-function escape(at: number): number {
-  if (at + 1 >= end) return -1
-  switch (bytes[at + 1]) {
-    case quote:
-    case backslash:
-    case 0x2f:
-    case 0x62:
-    case 0x66:
-    case 0x6e:
-    case 0x72:
-    case 0x74:
-      return at + 2
-    case 0x75:
-      if (at + 6 > end) return -1
-      for (let i = at + 2; i < at + 6; i++) if (!isHex(bytes[i] as number)) return -1
-      return at + 6
-    default:
-      return -1
-  }
+function escape(all: Buffer, at: number): number {
+  if (at + 1 < end && short[all[at + 1] as number] === 1) return at + 2
+  if (at + 6 > end || all[at + 1] !== 0x75) return -1
+  for (let i = at + 2; i < at + 6; i++) if (!isHex(all[i] as number)) return -1
+  return at + 6
 }
 
 const isHex = (byte: number): boolean =>
