@@ -3,7 +3,7 @@
  * delivery to the receiver and its end; must not know who is at the other end or when to give up on it.
  */
 import type { Readable, Writable } from 'node:stream'
-import { McpError } from '../gateway/errors.ts'
+import { McpError, rpcCodes } from '../gateway/errors.ts'
 import type { Log } from '../gateway/log.ts'
 import { RawMessage, type Message, type MessagePart, type Receiver, type RequestId } from './channel.ts'
 import type { Author } from './envelope.ts'
@@ -19,6 +19,9 @@ export interface PipeLimits extends LineLimits, WriterLimits {
 
 /** Of a line that is no message, in the log. */
 const noiseChars = 500
+/** JSON-RPC 2.0 §5.1: what cannot be parsed is answered under no id. So many of these in so long, milliseconds. */
+const parseError = `${JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: rpcCodes.parse, message: 'Parse error: the line is not JSON' } })}\n`
+const parseErrors = { lines: 10, perMs: 1000 }
 
 export interface PipeEvents {
   /** A message is about to be delivered. */
@@ -50,13 +53,17 @@ export class LinePipe {
       const line = (limits.redact?.(text) ?? text).slice(0, noiseChars)
       log.warn({ line, ...(left > 0 && { left }) }, `not a message, on the ${author}'s standard output`)
     })
+    const answer = sparse(() => this.over || this.writer.push(parseError, 'parse error'), parseErrors)
     this.reader = new LineReader(
       author,
       {
         message: message => this.deliver(message),
         malformed: (error, id, part) => this.malformed(error, id, part),
         batch: messages => this.batch(messages),
-        noise,
+        noise: (text, garbled) => {
+          noise(text)
+          if (garbled && author === 'client') answer(text)
+        },
       },
       limits,
     )

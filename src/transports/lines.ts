@@ -46,8 +46,11 @@ export interface LineSink {
   malformed(error: McpError, id: RequestId | undefined, part: MessagePart | undefined): void
   /** A JSON-RPC batch; returns whether it was taken. */
   batch?(messages: readonly Message[]): boolean
-  /** A line that is no JSON-RPC at all: a banner, a log line. At most `noiseChars` of it; there may be secrets in it. */
-  noise(text: string): void
+  /**
+   * A line that is no JSON-RPC at all: a banner, a log line. At most `noiseChars` of it; there may be secrets in it.
+   * `garbled`: it is a whole line, and no JSON either.
+   */
+  noise(text: string, garbled: boolean): void
 }
 
 const newline = 0x0a
@@ -57,6 +60,8 @@ export const rawBytes = 1024
 /** A line put together from pieces is copied for an answer to refer to; from this length on the answer gets the original. Bytes. */
 const givenBytes = 65_536
 const replacement = '\ufffd'
+/** JSON that is neither an object nor an array, near enough. */
+const scalar = /^\s*(?:null|true|false|-?\d[\d.eE+-]*|"[^"]*")\s*$/
 
 export class LineReader implements Line {
   private readonly sink: LineSink
@@ -70,6 +75,7 @@ export class LineReader implements Line {
   /** The ends of a line over the cap, while the rest of it goes by. */
   private skipped: { readonly head: Buffer; tail: Buffer } | undefined
   private stopped = false
+  private ended = false
   private current: { buffer: Buffer; start: number; end: number } = { buffer: Buffer.alloc(0), start: 0, end: 0 }
 
   constructor(author: Author, sink: LineSink, limits: LineLimits = {}) {
@@ -97,6 +103,7 @@ export class LineReader implements Line {
 
   /** No more bytes come. A last line without its newline counts if it is complete. */
   end(): void {
+    this.ended = true
     if (!this.stopped) this.finish()
     this.stop()
   }
@@ -164,7 +171,7 @@ export class LineReader implements Line {
     }
     const text = buffer.toString('utf8', start, end)
     const value = parse(text)
-    if (typeof value !== 'object' || value === null) return this.noise(text)
+    if (typeof value !== 'object' || value === null) return this.noise(text, !this.ended && !scalar.test(text))
     // Only text with a replacement character can come of invalid UTF-8; most has none, and V8 knows so without looking.
     if (text.includes(replacement) && !isUtf8(buffer.subarray(start, end)))
       return this.report(broken('a message that is not valid UTF-8', traceOf(value), this.author))
@@ -202,9 +209,9 @@ export class LineReader implements Line {
     if (!this.stopped) this.sink.malformed(error, id, part)
   }
 
-  private noise(text: string): void {
+  private noise(text: string, garbled = false): void {
     const trimmed = text.trim()
-    if (trimmed !== '' && !this.stopped) this.sink.noise(trimmed.slice(0, noiseChars))
+    if (trimmed !== '' && !this.stopped) this.sink.noise(trimmed.slice(0, noiseChars), garbled)
   }
 }
 

@@ -11,11 +11,12 @@ interface Heard {
   raw: string[]
   malformed: { error: McpError; id: RequestId | undefined; part: MessagePart | undefined }[]
   noise: string[]
+  garbled: string[]
   reader: LineReader
 }
 
 function listen(limits: LineLimits = {}, author: Author = 'backend', more: Partial<LineSink> = {}): Heard {
-  const heard: Omit<Heard, 'reader'> = { messages: [], raw: [], malformed: [], noise: [] }
+  const heard: Omit<Heard, 'reader'> = { messages: [], raw: [], malformed: [], noise: [], garbled: [] }
   const reader = new LineReader(
     author,
     {
@@ -24,7 +25,10 @@ function listen(limits: LineLimits = {}, author: Author = 'backend', more: Parti
         heard.raw.push(line.bytes().toString())
       },
       malformed: (error, id, part) => heard.malformed.push({ error, id, part }),
-      noise: text => heard.noise.push(text),
+      noise: (text, garbled) => {
+        heard.noise.push(text)
+        if (garbled) heard.garbled.push(text)
+      },
       ...more,
     },
     limits,
@@ -135,6 +139,7 @@ describe('lines that are no messages', () => {
   it('reports banners and log lines, even those that are JSON, and goes on', () => {
     const heard = read(`Server ready\n\x1b[32mok\x1b[0m\n{"level":"info"}\n{broken\n[1,2]\n42\n"text"\n${answer(1)}`)
     expect(heard.noise).toEqual(['Server ready', '\x1b[32mok\x1b[0m', '{"level":"info"}', '{broken', '[1,2]', '42', '"text"'])
+    expect(heard.garbled).toEqual(['Server ready', '\x1b[32mok\x1b[0m', '{broken'])
     expect(heard.messages).toHaveLength(1)
     expect(heard.malformed).toEqual([])
   })

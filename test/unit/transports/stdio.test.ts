@@ -1,7 +1,9 @@
 import { PassThrough, Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { McpError } from '../../../src/gateway/errors.ts'
+import { silent } from '../../../src/gateway/log.ts'
 import type { Channel, Message, RequestId } from '../../../src/transports/channel.ts'
+import { LinePipe } from '../../../src/transports/line-pipe.ts'
 import { stdioChannel, type StdioOptions } from '../../../src/transports/stdio.ts'
 import { until } from './processes.ts'
 
@@ -229,5 +231,45 @@ describe('a client that does not read', () => {
     expect(state.closed).toBeUndefined()
     client.read()
     await until(() => client.received.length === 1)
+  })
+})
+
+describe('a line that is not JSON', () => {
+  const parseError = { jsonrpc: '2.0', id: null, error: { code: -32700, message: expect.any(String) } }
+
+  it('is answered under no id, and the next one is heard', async () => {
+    const { input, client, messages, say } = connect()
+    input.write('hello\n{"jsonrpc":"2.0","id":1,"method":\n[1,2]\n42\n\n')
+    say({ id: 2, method: 'a' })
+    await until(() => client.received.length >= 2)
+    expect(client.received).toEqual([parseError, parseError])
+    expect(messages).toMatchObject([{ id: 2, method: 'a' }])
+  })
+
+  it('is answered ten times a second at most', async () => {
+    const { input, client, messages, say } = connect()
+    input.write('garbage\n'.repeat(5000))
+    say({ id: 1, method: 'a' })
+    await until(() => messages.length === 1 && client.received.length > 0)
+    expect(client.received).toHaveLength(10)
+  })
+
+  it('is not answered when only its beginning came', async () => {
+    const { input, client, state } = connect()
+    input.end('{"jsonrpc":"2.0","id":1,"meth')
+    await until(() => state.closed !== undefined)
+    expect(client.received).toEqual([])
+  })
+
+  it('is not answered where a server wrote it', async () => {
+    const toServer = new Client()
+    const input = new PassThrough()
+    const heard: string[] = []
+    const pipe = new LinePipe(input, toServer, 'backend', { ended() {}, stuck() {}, broke() {} }, { ...silent, warn: (_fields: object, text: string) => void heard.push(text) }, {})
+    pipe.open({ message() {}, closed() {} })
+    input.write('Server ready\n')
+    await until(() => heard.length === 1)
+    await new Promise(resolve => setTimeout(resolve, 10))
+    expect(toServer.received).toEqual([])
   })
 })
