@@ -10,7 +10,7 @@ import { McpError, toMcpError, type RpcError } from '../gateway/errors.ts'
 import { RawJson } from '../gateway/raw.ts'
 import { SlotMap } from '../gateway/slot-map.ts'
 import { RawMessage, type Channel, type Message, type MessagePart, type Receiver, type RequestId, type SendOptions } from '../transports/channel.ts'
-import { Pending, unknownKeys } from './pending.ts'
+import { Pending } from './pending.ts'
 
 export interface RequestOptions extends Pick<SendOptions, 'opens' | 'ahead'> {
   readonly cancellation?: Cancellation | undefined
@@ -291,7 +291,10 @@ class IncomingRequest implements Incoming {
   }
 }
 
-const requestKeys: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
-
 /** Unknown top-level keys of a request, to travel with the call. */
-export const requestExtra = (message: Message): JsonObject | undefined => unknownKeys(message, requestKeys)
+export function requestExtra(message: Message): JsonObject | undefined {
+  let extra: JsonObject | undefined
+  for (const key in message)
+    if (key !== 'jsonrpc' && key !== 'id' && key !== 'method' && key !== 'params') (extra ??= {})[key] = message[key]
+  return extra
+}

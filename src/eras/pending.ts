@@ -41,14 +41,14 @@ export class Pending {
 
   settle(message: Message): void {
     if (message.error) this.reject(backendError(message.error as RpcError))
-    else this.resolve({ result: message.result ?? {}, extra: unknownKeys(message, answerKeys) })
+    else this.resolve({ result: message.result ?? {}, extra: answerExtra(message) })
   }
 }
 
-const answerKeys: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'result', 'error'])
-
-export function unknownKeys(message: Message, known: ReadonlySet<string>): JsonObject | undefined {
+/** Unknown top-level keys of an answer. Comparing with constants costs a fraction of looking each key up. */
+function answerExtra(message: Message): JsonObject | undefined {
   let extra: JsonObject | undefined
-  for (const key in message) if (!known.has(key)) (extra ??= {})[key] = message[key]
+  for (const key in message)
+    if (key !== 'jsonrpc' && key !== 'id' && key !== 'result' && key !== 'error') (extra ??= {})[key] = message[key]
   return extra
 }

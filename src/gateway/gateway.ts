@@ -8,6 +8,7 @@ import type { Backend, BackendStatus, Call, Complete, Description, Handler, Inpu
 import { Crowds } from './crowd.ts'
 import { mergeDescriptions } from './descriptions.ts'
 import { McpError } from './errors.ts'
+import { textOf as text } from './json.ts'
 import { listed } from './listed.ts'
 import type { Log } from './log.ts'
 import type { NamesOptions } from './names.ts'
@@ -91,7 +92,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     hand(roster.at(alias), alias, call, params, requested)
 
   /** Hands a call to its owner and brings the outcome back under public names. */
-  async function hand(
+  function hand(
     chosen: Seat | undefined, alias: string, call: Call, params: JsonObject, requested?: RequestedUri,
   ): Promise<Outcome> {
     if (call.continues !== undefined && call.continues !== alias)
@@ -105,11 +106,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (seat?.serial === state.serial && seat.asked > 0) seat.asked--
     }
     if (!seat) throw new McpError('BACKEND_UNAVAILABLE', `${alias} is no longer configured`, { backend: alias })
+    const owner = seat
     const own = params['_meta'] === undefined ? params : ownRelation(alias, params)
     const isSame = own === call.params && requestState === call.requestState && !(roster.several && call.log)
-    const outcome = await seat.member.handle(isSame ? call : readdressed(call, own, named(alias, call.log), requestState))
-    if (outcome.kind === 'complete') return publicOutcome(seat, call, outcome, requested)
-    return publicAsks(seat, outcome)
+    const answer = owner.member.handle(isSame ? call : readdressed(call, own, named(alias, call.log), requestState))
+    return answer.then(got => (got.kind === 'complete' ? publicOutcome(owner, call, got, requested) : publicAsks(owner, got)))
   }
 
   function publicAsks(seat: Seat, outcome: InputRequired): InputRequired {
@@ -139,10 +140,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     return params => log(surface.catalog.publicLog(alias, params))
   }
 
-  const text = (params: JsonObject, key: string): string => {
-    const value = params[key]
-    if (typeof value !== 'string') throw new McpError('INVALID_PARAMS', `params.${key} must be a string`)
-    return value
+  function relayNamed(call: Call, name: string, of: 'tool' | 'prompt'): Promise<Outcome> {
+    const look = (catalog: Catalog) => catalog[of](name)
+    const to = ({ alias, own }: { alias: string; own: string }) => relay(alias, call, own === name ? call.params : { ...call.params, name: own })
+    const known = look(surface.catalog)
+    return known ? to(known) : found(look, of, name).then(to)
   }
 
   async function list(kind: 'tools' | 'prompts' | 'resources' | 'templates', field: string, call: Call): Promise<Outcome> {
@@ -224,18 +226,19 @@ export function createGateway(options: GatewayOptions): Gateway {
     throw new McpError('METHOD_NOT_FOUND', `method not found: ${call.method} (${reason})`)
   }
 
-  async function dispatch(call: Call): Promise<Outcome> {
+  /** Not async, nor is `hand`: a promise that becomes another costs as much as a tenth of a call. */
+  function dispatch(call: Call): Promise<Outcome> {
     const route = routeOf(call.method)
     if (!route) return custom(call)
     switch (route.by) {
       case 'catalog':
         return list(route.list, route.field, call)
-      case 'name': {
-        const name = text(call.params, 'name')
-        const look = (catalog: Catalog) => catalog[route.of](name)
-        const owner = look(surface.catalog) ?? (await found(look, route.of, name))
-        return relay(owner.alias, call, owner.own === name ? call.params : { ...call.params, name: owner.own })
-      }
+      case 'name':
+        try {
+          return relayNamed(call, text(call.params, 'name'), route.of)
+        } catch (error) {
+          return Promise.reject(error)
+        }
       case 'uri':
         return readUri(call)
       case 'ref':

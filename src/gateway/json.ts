@@ -1,5 +1,6 @@
-/** Two questions about JSON values, for those parts of the middle that look inside them. */
+/** Questions about JSON values, for those parts of the middle that look inside them. */
 import type { JsonObject } from './contract.ts'
+import { McpError } from './errors.ts'
 
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -26,4 +27,11 @@ export function sameJson(left: unknown, right: unknown): boolean {
     }
   }
   return true
+}
+
+/** A text among a request's params. Throws INVALID_PARAMS where there is none. */
+export function textOf(params: JsonObject, key: string): string {
+  const value = params[key]
+  if (typeof value !== 'string') throw new McpError('INVALID_PARAMS', `params.${key} must be a string`)
+  return value
 }
