@@ -1,6 +1,6 @@
 /**
- * Clients that can do the same and want nothing of their own share one watch on the backends: ten thousand idle ones then
- * cost a place each, however many backends there are. Whoever subscribes to something gets a watch of its own.
+ * Clients that can do the same and want the same share one watch on the backends: ten thousand idle ones then cost a place
+ * each, however many backends there are. What a client subscribes to is its own: a watch on those that have it, besides.
  */
 import type { Change, ClientProfile, Granted, Interest, JsonObject, Watch, Watcher } from './contract.ts'
 import type { Seat } from './roster.ts'
@@ -30,9 +30,8 @@ export class Crowds {
   }
 
   /** The crowd for this client; undefined = it must be alone. `heard`: whom a new one hears besides those of now. */
-  of({ client, ask }: Watcher, interest: Interest, heard: Iterable<Seat>): Crowd | undefined {
-    const { resources, extra, lists, logLevel } = interest
-    if (this.apart || !ask || client.home !== undefined || resources.length > 0 || extra) return undefined
+  of({ client, ask }: Watcher, { extra, lists, logLevel }: Interest, heard: Iterable<Seat>): Crowd | undefined {
+    if (this.apart || !ask || client.home !== undefined || extra) return undefined
     let alike = this.crowds.get(client.capabilities)
     if (!alike) this.crowds.set(client.capabilities, (alike = new Map()))
     const key = [client.revision, logLevel, lists, client.principal].join(' ')
@@ -42,7 +41,7 @@ export class Crowds {
         alike.delete(key)
         if (alike.size === 0) this.crowds.delete(client.capabilities)
       }
-      alike.set(key, (crowd = new Crowd(client, { ...interest, roots: undefined }, this.watched, heard, gone)))
+      alike.set(key, (crowd = new Crowd(client, { lists, logLevel, resources: [], roots: undefined }, this.watched, heard, gone)))
     }
     return crowd
   }
@@ -64,7 +63,7 @@ class Crowd implements Watcher {
     this.client = client
     this.interest = interest
     this.gone = gone
-    this.watch = watchMembers(this, watched, interest, heard)
+    this.watch = watchMembers(this, watched, { heard })
   }
 
   get seats(): Iterable<Seat> {
@@ -114,6 +113,7 @@ class Place implements Watch, Watcher {
   interest: Interest
   private readonly crowds: Crowds
   private crowd: Crowd | undefined
+  /** In a crowd: on what it subscribes to. */
   private own: MembersWatch | undefined
 
   constructor(crowds: Crowds, watcher: Watcher) {
@@ -133,12 +133,12 @@ class Place implements Watch, Watcher {
   }
 
   get granted(): Promise<Granted> {
-    const nothing = (): Promise<Granted> => Promise.resolve({ lists: this.interest.lists, resources: [], refused: new Map() })
-    return (this.own ?? this.crowd)?.granted ?? nothing()
+    return this.joined(this.crowd?.granted, this.own?.granted)
   }
 
   get ask(): Watcher['ask'] {
-    return (ask, cancellation) => this.watcher.ask!(ask, cancellation)
+    const { watcher } = this
+    return watcher.ask && ((ask, cancellation) => watcher.ask!(ask, cancellation))
   }
 
   change(change: Change): void {
@@ -150,19 +150,23 @@ class Place implements Watch, Watcher {
     this.interest = interest
     if (!own && !crowd) return this.granted
     this.settle()
-    if (own && own === this.own) return own.update(interest)
-    return this.crowd && (hasRoots || this.hasRoots) ? this.crowd.refresh() : this.granted
+    const told = own && own === this.own ? own.update(this.crowd ? subscriptions(interest) : interest) : this.own?.granted
+    return this.joined(this.crowd && (hasRoots || this.hasRoots) ? this.crowd.refresh() : this.crowd?.granted, told)
   }
 
   /** Goes where it belongs by what it wants: there first and only then away, so that it misses nothing. */
   settle(): void {
     const { crowd, own, watcher, interest } = this
-    const heard = (own ?? crowd)?.seats ?? []
+    const heard = (crowd ?? own)?.seats ?? []
     this.crowd = this.crowds.of(watcher, interest, heard)
     this.crowd?.join(this)
-    this.own = this.crowd ? undefined : (own ?? watchMembers(watcher, this.crowds.watched, interest, heard))
+    const isOther = (crowd === undefined) !== (this.crowd === undefined)
+    if (this.crowd && interest.resources.length === 0) this.own = undefined
+    else if (isOther || !own) this.own = this.listen(heard)
     if (crowd !== this.crowd) crowd?.leave(this)
-    if (own !== this.own) own?.close()
+    if (!own || own === this.own) return
+    if (this.own) void this.own.granted.then(() => own.close())
+    else own.close()
   }
 
   close(): void {
@@ -171,4 +175,23 @@ class Place implements Watch, Watcher {
     own?.close()
     crowd?.leave(this)
   }
+
+  private listen(heard: Iterable<Seat>): MembersWatch {
+    const { watcher, interest, crowd } = this
+    const { watched } = this.crowds
+    if (!crowd) return watchMembers(this, watched, { heard })
+    // All else it hears with the others.
+    const change = (change: Change): void => {
+      if (change.kind === 'resource') watcher.change(change)
+    }
+    return watchMembers({ client: watcher.client, interest: subscriptions(interest), change }, watched, { owners: true })
+  }
+
+  private async joined(common: Promise<Granted> | undefined, own: Promise<Granted> | undefined): Promise<Granted> {
+    const { lists } = this.interest
+    await common
+    return { resources: [], refused: new Map(), ...(await own), lists }
+  }
 }
+
+const subscriptions = ({ resources }: Interest): Interest => ({ lists: [], resources, logLevel: undefined, roots: undefined })

@@ -26,11 +26,16 @@ export interface MembersWatch extends Watch {
   readonly seats: Iterable<Seat>
 }
 
-/** `heard`: seats to listen to as well, as long as they are there. */
-export function watchMembers(
-  watcher: Watcher, { roster, surface }: Watched, first: Interest = watcher.interest, heard: Iterable<Seat> = [],
-): MembersWatch {
-  let interest = first
+export interface Scope {
+  /** Seats to listen to as well, as long as they are there. */
+  readonly heard?: Iterable<Seat>
+  /** Only those are listened to that have what is subscribed to. */
+  readonly owners?: boolean
+}
+
+export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { heard = [], owners: narrow = false }: Scope = {}): MembersWatch {
+  let { interest } = watcher
+  let closed = false
   const ears = new Map<Seat, Ear>()
 
   function listen({ alias, member }: Seat): Ear {
@@ -52,7 +57,7 @@ export function watchMembers(
 
   /** Listens to who came; who was replaced is heard until it is gone, since calls it has begun may have more to say. */
   function follow(): void {
-    for (const seat of roster.seats) if (!ears.has(seat)) ears.set(seat, listen(seat))
+    if (!narrow) for (const seat of roster.seats) if (!ears.has(seat)) ears.set(seat, listen(seat))
     for (const [seat, { watch }] of ears) {
       if (roster.isHere(seat)) continue
       watch.close()
@@ -83,13 +88,23 @@ export function watchMembers(
     return (ear.granted = ear.watch.update({ ...next, resources: own }))
   }
 
+  /** The ear on one that is listened to as long as something of it is wanted. */
+  function needed(seat: Seat, wanted: boolean): Ear | undefined {
+    const ear = ears.get(seat)
+    if (wanted && !ear && !closed) ears.set(seat, listen(seat))
+    if (wanted || !ear) return ears.get(seat)
+    ear.watch.close()
+    ears.delete(seat)
+    return undefined
+  }
+
   async function apply(next: Interest): Promise<Granted> {
     interest = next
     const wanted = await owners(next.resources)
     const grants = await Promise.all(
       roster.seats.map(async seat => {
         const mine = wanted.filter(({ owner }) => owner === seat.alias)
-        const ear = ears.get(seat)
+        const ear = narrow ? needed(seat, mine.length > 0) : ears.get(seat)
         return { mine, granted: ear && (await tell(ear, next, mine.map(({ own }) => own))) }
       }),
     )
@@ -152,6 +167,7 @@ export function watchMembers(
     },
     update,
     close() {
+      closed = true
       stopLists()
       stopMoves()
       for (const { watch } of ears.values()) watch.close()

@@ -84,6 +84,7 @@ export class Session implements Channel, PeerHandlers, Streams {
     const { id, method } = message
     if (method === undefined || id === undefined || id === null) {
       this.take(message)
+      this.peer.rest()
       return exchange.empty(202)
     }
     if (this.replies?.has(id)) {

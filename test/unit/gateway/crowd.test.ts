@@ -95,18 +95,56 @@ describe('clients that are alike', () => {
   })
 })
 
-describe('a client that wants something of its own', () => {
-  it('has a watch of its own for it, and misses nothing on the way', async () => {
-    const a = new FakeMember('a', serving('x://1'))
-    const gateway = gatewayOf([a])
-    const [one, two] = [new Listener(gateway, '1'), new Listener(gateway, '2')]
+describe('a client that subscribes', () => {
+  it('is heard by those that have it, and hears all else with the others', async () => {
+    const [a, b] = [new FakeMember('a', serving('x://1')), new FakeMember('b', serving('y://1'))]
+    const gateway = gatewayOf([a, b])
+    const [one, two] = [new Listener(gateway, '1', { interest: { lists: ['tools'] } }), new Listener(gateway, '2', { interest: { lists: ['tools'] } })]
     const subscribing = one.update({ resources: ['x://1'] })
     a.tell(log)
-    expect(await subscribing).toMatchObject({ resources: ['x://1'] })
-    expect([one.changes.length, two.changes.length, a.watched, names(a)]).toEqual([1, 1, ['x://1'], ['1', '2']])
-    expect(open(a)).toHaveLength(2)
-    for (const { watcher } of open(a)) if (!watcher.each) watcher.change({ kind: 'resource', params: { uri: 'x://1' } })
-    expect([one.changes.length, two.changes.length]).toEqual([2, 1])
+    expect(await subscribing).toEqual({ lists: ['tools'], resources: ['x://1'], refused: new Map() })
+    expect([a.watched, b.watched, open(a).length, open(b).length]).toEqual([['x://1'], [], 2, 1])
+    a.tell(log)
+    expect([one.changes.length, two.changes.length]).toEqual([2, 2])
+    const own = open(a).find(({ watcher }) => !watcher.each)?.watcher
+    expect(own?.ask).toBeUndefined()
+    own?.change({ kind: 'resource', params: { uri: 'x://1' } })
+    expect([one.changes.length, two.changes.length]).toEqual([3, 2])
+    one.watch.close()
+    expect([names(a), open(a).length, a.watched]).toEqual([['2'], 1, []])
+  })
+
+  it('follows what it subscribes to from one to another', async () => {
+    const [a, b] = [new FakeMember('a', serving('x://1')), new FakeMember('b', serving('y://1'))]
+    const one = new Listener(gatewayOf([a, b]), '1')
+    await one.update({ resources: ['x://1'] })
+    expect((await one.update({ resources: ['y://1'] })).resources).toEqual(['y://1'])
+    expect([a.watched, b.watched, open(a).length, open(b).length]).toEqual([[], ['y://1'], 1, 2])
+  })
+
+  it('takes its subscription along when its member is replaced, and when it must watch alone', async () => {
+    const [old, fresh] = [new FakeMember('a', serving('x://1')), new FakeMember('a', serving('x://1'))]
+    const gateway = gatewayOf([old])
+    const one = new Listener(gateway, '1')
+    await one.update({ resources: ['x://1'] })
+    gateway.replace(seating([fresh]))
+    expect(old.watched).toEqual(['x://1'])
+    await vi.waitFor(() => expect([old.watched, fresh.watched]).toEqual([[], ['x://1']]))
+    gateway.release(old)
+    expect(open(old)).toEqual([])
+    gateway.replace(seating([fresh, Object.assign(new FakeMember('b', {}), { apart: true })]))
+    await vi.waitFor(() => expect([open(fresh).length, fresh.watched]).toEqual([1, ['x://1']]))
+    expect(names(fresh)).toEqual(['1'])
+  })
+
+  it('leaves nothing behind when it goes while its subscription is under way', async () => {
+    const a = new FakeMember('a', serving('x://1'))
+    const one = new Listener(gatewayOf([a]), '1')
+    const subscribing = one.update({ resources: ['x://1'] })
+    one.watch.close()
+    await subscribing
+    await settled()
+    expect(open(a)).toEqual([])
   })
 
   it('is told why not', async () => {
