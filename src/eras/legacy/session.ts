@@ -93,7 +93,8 @@ export class Session implements Channel, PeerHandlers, Streams {
     }
     const reply = new Reply(exchange, [id], this)
     this.begin(reply)
-    if (prefersEvents(exchange.header('accept'))) reply.start()
+    // The answer that opens the session tells its id in a header field, which a stream begun before it could not.
+    if (this.opened && prefersEvents(exchange.header('accept'))) reply.start()
     this.take(message)
   }
 

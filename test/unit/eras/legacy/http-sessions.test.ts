@@ -100,6 +100,17 @@ describe('the answer to a POST', () => {
     expect(told.events.map(({ data }) => data === '')).toEqual([false])
   })
 
+  it('is a stream from the start for clients that prefer one, but not before they know their session', async () => {
+    const http = createFront()
+    const accept = 'text/event-stream, application/json'
+    const opening = http.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {} } }, { accept })
+    await settle()
+    const id = opening.fields['mcp-session-id'] as string
+    expect([opening.status, opening.messages[0]?.['id'], typeof id]).toEqual([200, 0, 'string'])
+    const slow = http.post(toolCall('slow'), { accept, 'mcp-session-id': id })
+    expect(slow.open).toBe(true)
+  })
+
   it('becomes a stream when it takes so long that somebody might hang up', async () => {
     const http = createFront()
     const slow = http.post(toolCall('slow'), await http.begin())
