@@ -17,13 +17,23 @@ export interface Road {
   readonly secret: Fields
 }
 
+/** A URL in the parts a request needs: its getters make them anew each time. */
+export interface Address {
+  readonly url: URL
+  readonly origin: string
+  /** With the query. */
+  readonly path: string
+}
+
+export const addressOf = (url: URL): Address => ({ url, origin: url.origin, path: url.pathname + url.search })
+
 export interface RequestSpec {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  readonly url: URL
+  readonly address: Address
   /** Fields that go along wherever the request is sent on to. */
   readonly fields: Fields
-  /** Further fields that are only for the configured origin. */
-  readonly own?: Fields | undefined
+  /** All fields, those that are only for the configured origin among them. */
+  readonly all: Fields
   readonly body?: string | undefined
   /** Without a byte for so long it is given up with BACKEND_TIMEOUT; milliseconds. Checked by `look`. */
   readonly idleMs: number
@@ -53,8 +63,7 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
   private readonly road: Road
   private readonly spec: RequestSpec
   private readonly sink: ResponseSink
-  private readonly home: string
-  private url: URL
+  private address: Address
   private hops = 0
   private lease: Lease | undefined
   private controller: Controller | undefined
@@ -67,8 +76,7 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
     this.road = road
     this.spec = spec
     this.sink = sink
-    this.url = spec.url
-    this.home = spec.url.origin
+    this.address = spec.address
   }
 
   /** `dispatcher`: that of the request's own origin. */
@@ -135,11 +143,11 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
   }
 
   private dispatch(dispatcher: Dispatcher): void {
-    const { method, fields, own, body } = this.spec
-    const { origin, pathname, search } = this.url
-    const headers = origin === this.home ? { ...fields, ...this.road.secret, ...own } : fields
+    const { method, address, fields, all, body = null } = this.spec
+    const { origin, path } = this.address
+    const headers = origin === address.origin ? all : fields
     try {
-      dispatcher.dispatch({ origin, path: pathname + search, method, headers, ...(body !== undefined && { body }) }, this)
+      dispatcher.dispatch({ origin, path, method, headers, body }, this)
     } catch (thrown) {
       queueMicrotask(() => this.fail(exchangeFailure(thrown)))
     }
@@ -147,10 +155,10 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
 
   private follow(next: URL): void {
     this.next = undefined
-    this.url = next
+    this.address = addressOf(next)
     this.lease?.release()
     try {
-      const guarded = next.origin !== this.home
+      const guarded = next.origin !== this.spec.address.origin
       this.lease = this.road.pools.take(next.origin, { ...this.road.pool, guarded })
       this.dispatch(this.lease.dispatcher)
     } catch (thrown) {
@@ -161,13 +169,14 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
   /** Where to, or why not. A POST that became a GET would lose its message. */
   private redirected(status: number, location: string | undefined): URL | McpError {
     const refuse = (why: string, hint?: string): McpError => new McpError('BACKEND_HTTP', `the server sent us elsewhere (${status}) ${why}`, { hint })
+    const here = this.address.url
     if (++this.hops > maxRedirects) return refuse('again and again')
-    if (location === undefined || !URL.canParse(location, this.url.href)) return refuse('without saying where')
-    const next = new URL(location, this.url)
+    if (location === undefined || !URL.canParse(location, here.href)) return refuse('without saying where')
+    const next = new URL(location, here)
     const hint = 'use the url of the MCP endpoint itself'
     if (this.spec.method !== 'GET' && status !== 307 && status !== 308) return refuse('in a way that loses the message', hint)
-    if (next.origin === this.url.origin) return next
-    if (this.url.protocol !== 'https:' || next.protocol !== 'https:') return refuse('over a connection that is not secure', hint)
+    if (next.origin === here.origin) return next
+    if (here.protocol !== 'https:' || next.protocol !== 'https:') return refuse('over a connection that is not secure', hint)
     // What stands in a url to sign in with was not meant for our secrets' sake.
     next.username = next.password = ''
     return next

@@ -4,7 +4,7 @@
  */
 import type { Dispatcher } from 'undici'
 import type { SendOptions } from './channel.ts'
-import { HttpRequest, type Fields, type ResponseSink, type Road } from './http-request.ts'
+import { addressOf, HttpRequest, type Address, type Fields, type ResponseSink, type Road } from './http-request.ts'
 
 /** Milliseconds. */
 export interface HttpTiming {
@@ -27,10 +27,20 @@ export const httpTiming: HttpTiming = {
 
 const postFields: Fields = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
 const getFields: Fields = { accept: 'text/event-stream' }
+const noFields: Fields = {}
+
+/** The header fields of a message, put together once for all that bring the same. */
+interface Written {
+  readonly fields: Fields
+  /** For the configured origin. */
+  readonly all: Fields
+  readonly common: Fields | undefined
+  readonly echo: string | undefined
+  readonly echoed: string | undefined
+}
 
 export class Way {
-  /** Where messages go. */
-  target: URL
+  private address: Address
   /** The field that is repeated, and its value while there is one. */
   echo: string | undefined
   echoed: string | undefined
@@ -40,23 +50,30 @@ export class Way {
   readonly url: URL
   private readonly road: Road
   private readonly dispatcher: Dispatcher
+  private readonly written = new WeakMap<Fields, Written>()
 
   constructor(url: URL, road: Road, dispatcher: Dispatcher, timing: Partial<HttpTiming> | undefined) {
     this.url = url
-    this.target = url
+    this.address = addressOf(url)
     this.road = road
     this.dispatcher = dispatcher
     this.timing = { ...httpTiming, ...timing }
   }
 
+  /** Where messages go. */
+  set target(url: URL) {
+    this.address = addressOf(url)
+  }
+
   post(body: string, options: SendOptions | undefined, idleMs: number, sink: ResponseSink): HttpRequest {
-    const fields = { ...postFields, ...options?.headers, ...this.common }
-    return this.start({ method: 'POST', url: this.target, fields, own: this.own(), body, idleMs }, sink)
+    const { fields, all } = this.fieldsWith(options?.headers ?? noFields)
+    return this.start({ method: 'POST', address: this.address, fields, all, body, idleMs }, sink)
   }
 
   get(further: Fields, sink: ResponseSink): HttpRequest {
     const fields = { ...getFields, ...this.common }
-    return this.start({ method: 'GET', url: this.url, fields, own: { ...this.own(), ...further }, idleMs: this.timing.feedIdle }, sink)
+    const all = { ...fields, ...this.road.secret, ...this.own(), ...further }
+    return this.start({ method: 'GET', address: addressOf(this.url), fields, all, idleMs: this.timing.feedIdle }, sink)
   }
 
   /** Tells a server that keeps something for us that it may forget it (2025-11-25 basic/transports, "Session Management"). */
@@ -69,8 +86,21 @@ export class Way {
         clearTimeout(limit)
         resolve()
       }
-      this.start({ method: 'DELETE', url: this.target, fields: { ...this.common }, own: this.own(), idleMs }, { response() {}, data() {}, end: done, failed: done })
+      const fields = { ...this.common }
+      const all = { ...fields, ...this.road.secret, ...this.own() }
+      this.start({ method: 'DELETE', address: this.address, fields, all, idleMs }, { response() {}, data() {}, end: done, failed: done })
     })
+  }
+
+  /** The same object for the same `brought`, which must not change any more, as long as the conversation's own stay. */
+  private fieldsWith(brought: Fields): Written {
+    const { common, echo, echoed } = this
+    const known = this.written.get(brought)
+    if (known && known.common === common && known.echo === echo && known.echoed === echoed) return known
+    const fields = { ...postFields, ...brought, ...common }
+    const written = { fields, all: { ...fields, ...this.road.secret, ...this.own() }, common, echo, echoed }
+    this.written.set(brought, written)
+    return written
   }
 
   private own(): Fields | undefined {

@@ -8,6 +8,8 @@ import { readAnnotations, type Annotation } from '../annotations.ts'
 import { isObject } from '../asks.ts'
 import { nameSources } from './wire.ts'
 
+const maxKnown = 256
+const maxKnownName = 256
 const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 const looksEncoded = /^=\?base64\?.*\?=$/
 
@@ -33,6 +35,8 @@ function textOf(value: unknown): string | undefined {
 
 export class RequestHeaders {
   private readonly annotations = new Map<string, readonly Annotation[]>()
+  /** Of requests that name something, where their fields depend on method and name alone. */
+  private readonly known = new Map<string, Readonly<Record<string, string>>>()
   private readonly version: string
   private readonly log: Log
 
@@ -41,14 +45,30 @@ export class RequestHeaders {
     this.log = log
   }
 
-  /** The fields of one message. */
-  of(method: string, params: JsonObject | undefined): Record<string, string> {
-    const headers: Record<string, string> = { 'MCP-Protocol-Version': this.version, 'Mcp-Method': encodeHeader(method) }
+  /** The fields of one message. Messages alike get the same object. */
+  of(method: string, params: JsonObject | undefined): Readonly<Record<string, string>> {
     const source = Object.hasOwn(nameSources, method) ? nameSources[method] : undefined
-    const name = source === undefined ? undefined : params?.[source]
-    if (typeof name === 'string') headers['Mcp-Name'] = encodeHeader(name)
-    if (method !== 'tools/call' || typeof name !== 'string') return headers
-    for (const { path, name: field } of this.annotations.get(name) ?? []) {
+    const named = source === undefined ? undefined : params?.[source]
+    const name = typeof named === 'string' ? named : undefined
+    const mirrored = method === 'tools/call' && name !== undefined ? this.annotations.get(name) : undefined
+    // Only methods we know name something, so no other can look like one with its name.
+    const plain = (name !== undefined && this.known.get(`${method} ${name}`)) || this.plain(method, name)
+    return mirrored ? this.mirroring(mirrored, params, plain) : plain
+  }
+
+  private plain(method: string, name: string | undefined): Readonly<Record<string, string>> {
+    const fields = { 'MCP-Protocol-Version': this.version, 'Mcp-Method': encodeHeader(method) }
+    if (name === undefined) return fields
+    const headers = { ...fields, 'Mcp-Name': encodeHeader(name) }
+    if (name.length > maxKnownName) return headers
+    if (this.known.size >= maxKnown) this.known.clear()
+    this.known.set(`${method} ${name}`, headers)
+    return headers
+  }
+
+  private mirroring(annotations: readonly Annotation[], params: JsonObject | undefined, plain: Readonly<Record<string, string>>): Record<string, string> {
+    const headers = { ...plain }
+    for (const { path, name: field } of annotations) {
       let value: unknown = params?.['arguments']
       for (const key of path) value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
       const text = textOf(value)
