@@ -125,8 +125,8 @@ class ModernFront implements Front {
 
   /** Takes what a retry brings off the params. Elsewhere these are ordinary parameters, as in the tasks extension. */
   private liftAnswers(call: Mutable<Call>): void {
+    if (call.params['inputResponses'] === undefined && call.params['requestState'] === undefined) return
     const { inputResponses, requestState, ...params } = call.params
-    if (inputResponses === undefined && requestState === undefined) return
     call.params = params
     if (inputResponses !== undefined) {
       if (!isObject(inputResponses) || !Object.values(inputResponses).every(isObject))

@@ -2,13 +2,20 @@
  * The per-request fields as a server of this era wants them, built once per client profile (2026-07-28 basic/index,
  * "_meta"). A server is told exactly what this call's client declared: it would ask for what it believes possible.
  */
-import type { ClientProfile, JsonObject } from '../../gateway/contract.ts'
+import type { ClientProfile, JsonObject, LogLevel } from '../../gateway/contract.ts'
 import { isObject } from '../asks.ts'
 import { metaKeys } from './wire.ts'
 
+interface Built {
+  readonly info: JsonObject | undefined
+  readonly logLevel: LogLevel | undefined
+  readonly fields: JsonObject
+}
+
 /** Writes the fields for one server at one revision. */
 export class Envelopes {
-  private readonly built = new WeakMap<ClientProfile, JsonObject>()
+  /** By what the client declared, which lasts where its profile is of one request only. */
+  private readonly built = new WeakMap<JsonObject, Built>()
   private readonly version: string
   private readonly self: JsonObject
   private readonly answersRoots: boolean
@@ -21,16 +28,16 @@ export class Envelopes {
   }
 
   of(client: ClientProfile): JsonObject {
-    let fields = this.built.get(client)
-    if (!fields) {
-      fields = {
-        [metaKeys.version]: this.version,
-        [metaKeys.client]: client.info ?? this.self,
-        [metaKeys.capabilities]: this.capabilities(client),
-        ...(client.logLevel === undefined ? {} : { [metaKeys.logLevel]: client.logLevel }),
-      }
-      this.built.set(client, Object.freeze(fields))
-    }
+    const { info, capabilities, logLevel } = client
+    const known = this.built.get(capabilities)
+    if (known && known.info === info && known.logLevel === logLevel) return known.fields
+    const fields = Object.freeze({
+      [metaKeys.version]: this.version,
+      [metaKeys.client]: info ?? this.self,
+      [metaKeys.capabilities]: this.capabilities(client),
+      ...(logLevel === undefined ? {} : { [metaKeys.logLevel]: logLevel }),
+    })
+    this.built.set(capabilities, { info, logLevel, fields })
     return fields
   }
 

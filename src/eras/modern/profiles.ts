@@ -9,6 +9,8 @@ import { envelopeKeys, metaKeys, revisions, unsupportedVersion } from './wire.ts
 
 /** Profiles kept per connection; a client seldom has more than one or two faces. */
 const maxProfiles = 8
+/** Characters of a declaration worth keeping. */
+const maxDeclared = 4096
 
 export interface Faces {
   /** Who sends what carries no fields of its own. */
@@ -16,6 +18,8 @@ export interface Faces {
   /** Throws ENVELOPE_INVALID for a missing or misshapen field and -32022 for a revision that is not ours. */
   read(params: JsonObject | undefined): ClientProfile
 }
+
+type Declared = Pick<RequestFields, 'capabilities' | 'info'>
 
 let strangers = 0
 
@@ -26,6 +30,8 @@ let strangers = 0
 export class Strangers implements Faces {
   private readonly principal: string
   private readonly home: string
+  /** What was declared lately, the latest first. */
+  private readonly declared: Declared[] = []
 
   constructor(principal: string) {
     this.principal = principal
@@ -33,14 +39,32 @@ export class Strangers implements Faces {
   }
 
   get latest(): ClientProfile {
-    return this.profile({ version: revisions[0] as string, capabilities: {}, info: undefined, level: undefined })
+    const nothing = { version: revisions[0] as string, capabilities: {}, info: undefined, level: undefined }
+    return this.profile(nothing, nothing)
   }
 
   read(params: JsonObject | undefined): ClientProfile {
-    return this.profile(readFields(params))
+    const fields = readFields(params)
+    return this.profile(fields, this.shared(fields))
   }
 
-  private profile({ version, capabilities, info, level }: RequestFields): ClientProfile {
+  /** Equal declarations are one object, so that what is made of them is made once. Nothing else of a request is kept. */
+  private shared({ capabilities, info }: RequestFields): Declared {
+    const { declared } = this
+    for (let index = 0; index < declared.length; index++) {
+      const each = declared[index] as Declared
+      if (!sameJson(each.capabilities, capabilities) || !sameJson(each.info, info)) continue
+      if (index > 0) declared.unshift(...declared.splice(index, 1))
+      return each
+    }
+    const fresh = { capabilities, info }
+    if (JSON.stringify(fresh).length > maxDeclared) return fresh
+    declared.unshift(fresh)
+    declared.length = Math.min(declared.length, maxProfiles)
+    return fresh
+  }
+
+  private profile({ version, level }: RequestFields, { capabilities, info }: Declared): ClientProfile {
     const { principal, home } = this
     return { id: `request-${++strangers}`, home, principal, info, capabilities, revision: version, logLevel: level }
   }
