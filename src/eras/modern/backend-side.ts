@@ -128,37 +128,43 @@ class ModernConnection implements Connection {
     return this.link.channel.close()
   }
 
-  private async relay(call: Call): Promise<Outcome> {
+  /** No async function on the way of an ordinary call: each costs a promise and turns of the microtask queue. */
+  private relay(call: Call): Promise<Outcome> {
     const { method, client } = call
     const params = this.envelopes.onto(call.params, client)
     if (call.inputResponses) params['inputResponses'] = call.inputResponses
     if (call.requestState !== undefined) params['requestState'] = call.requestState
     const declared = this.envelopes.of(client)[metaKeys.capabilities] as JsonObject
-    let answer: Answer
-    try {
-      answer = await this.answered(call, params)
-    } catch (error) {
-      throw fromServer(toMcpError(error), this.name, declared)
+    const read = (answer: Answer): Outcome => {
+      const outcome = readOutcome(call, answer, this.name, declared)
+      return method === 'tools/list' ? this.offered(outcome) : outcome
     }
-    const outcome = readOutcome(call, answer, this.name, declared)
-    return method === 'tools/list' ? this.offered(outcome) : outcome
+    return this.sendCall(call, params).then(read, async (error: unknown) => {
+      let answer: Answer
+      try {
+        answer = await this.again(call, params, error)
+      } catch (failure) {
+        throw fromServer(toMcpError(failure), this.name, declared)
+      }
+      return read(answer)
+    })
   }
 
-  private async answered(call: Call, params: JsonObject): Promise<Answer> {
-    try {
-      return await this.sendCall(call, params)
-    } catch (error) {
-      const refused = error instanceof McpError && error.details.rpc?.code === headerMismatch
-      if (!this.headers || !refused || call.method !== 'tools/call') throw error
-      // Refused before it ran, so it may be sent again once we know today's annotations.
-      await this.relearn(call, this.headers)
-      return await this.sendCall(call, params)
-    }
+  /** Refused before it ran for fields we did not know of, a call may be sent again once we know today's annotations. */
+  private async again(call: Call, params: JsonObject, error: unknown): Promise<Answer> {
+    const refused = error instanceof McpError && error.details.rpc?.code === headerMismatch
+    if (!this.headers || !refused || call.method !== 'tools/call') throw error
+    await this.relearn(call, this.headers)
+    return this.sendCall(call, params)
   }
 
-  private async sendCall(call: Call, params: JsonObject): Promise<Answer> {
+  private sendCall(call: Call, params: JsonObject): Promise<Answer> {
     const { method, cancellation, progress, extra } = call
-    if (!call.log) return this.send(method, params, { cancellation, progress, extra })
+    return call.log ? this.sendTalkative(call, params) : this.send(method, params, { cancellation, progress, extra })
+  }
+
+  private async sendTalkative(call: Call, params: JsonObject): Promise<Answer> {
+    const { method, cancellation, progress, extra } = call
     let id: RequestId | undefined
     const sent = (given: RequestId): void => {
       id = given
