@@ -13,6 +13,7 @@ import {
   type InputRequired,
   type JsonObject,
   type LogLevel,
+  type Outcome,
 } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
 import type { RawJson } from '../../gateway/raw.ts'
@@ -55,7 +56,12 @@ class ModernFront implements Front {
   }
 
   request(incoming: Incoming): void {
-    this.serve(incoming).catch(error => incoming.fail(toClient(error)))
+    const failed = (error: unknown): void => incoming.fail(toClient(error))
+    try {
+      this.serve(incoming, failed)
+    } catch (error) {
+      failed(error)
+    }
   }
 
   notification(method: string, params: JsonObject | undefined): void {
@@ -72,19 +78,32 @@ class ModernFront implements Front {
   /** Open requests, streams included, are cancelled by the peer when the channel goes. */
   closed(): void {}
 
-  private async serve(incoming: Incoming): Promise<void> {
+  private serve(incoming: Incoming, failed: (error: unknown) => void): void {
     const { method } = incoming
     const client = this.profiles.read(incoming.params)
     if (removedRequests.has(method)) throw new McpError('METHOD_NOT_FOUND', `method not found: ${method}`)
-    if (method === discoverMethod) return incoming.respond(await this.discover())
+    if (method === discoverMethod) return void this.discover().then(result => incoming.respond(result)).catch(failed)
     if (method === listenMethod) return this.streams.start(incoming, client)
     const call = this.callOf(incoming, client)
-    const outcome = await this.options.gateway.handle(call)
-    if (outcome.kind === 'inputRequired') return this.demand(incoming, call, outcome)
-    if (outcome.raw && outcome.variant === undefined) return incoming.respond(await this.rawOf(call, outcome, outcome.raw))
+    // Two promises fewer than an async function would make of an ordinary call.
+    this.options.gateway.handle(call).then(outcome => {
+      try {
+        this.answer(incoming, call, outcome)?.catch(failed)
+      } catch (error) {
+        failed(error)
+      }
+    }, failed)
+  }
+
+  /** A promise where more than the outcome is needed. */
+  private answer(incoming: Incoming, call: Call, outcome: Outcome): Promise<void> | undefined {
+    if (outcome.kind === 'inputRequired') return void this.demand(incoming, call, outcome)
+    if (outcome.raw && outcome.variant === undefined)
+      return this.rawOf(call, outcome, outcome.raw).then(raw => incoming.respond(raw))
     const result = this.resultOf(call, outcome)
-    if (listMethods.has(method)) await this.sign(result)
+    if (listMethods.has(call.method)) return this.sign(result).then(() => incoming.respond(result, outcome.extra))
     incoming.respond(result, outcome.extra)
+    return undefined
   }
 
   private async discover(): Promise<JsonObject> {
