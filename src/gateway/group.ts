@@ -15,6 +15,8 @@ export interface GroupHost {
   readonly wanted: (group: Group) => boolean
   readonly up: (group: Group, instance: Instance, connection: Connection) => void
   readonly down: (group: Group, instance: Instance) => void
+  /** Who takes a call of this client when no server can be had here. */
+  readonly instead: (client: ClientProfile) => Group | undefined
   /** The last ear is gone. */
   readonly deserted: (group: Group) => void
 }
@@ -194,10 +196,13 @@ export class Group {
 
   /** It was not handed over yet, so another instance may have it. */
   private turnedAway(from: Instance, flight: Flight, error: McpError): void {
-    if (this.instances.length === 1 || flight.pinned) return flight.fail(error)
+    if (flight.pinned) return flight.fail(error)
     flight.tried = [...(flight.tried ?? []), from]
-    const other = this.choose(flight)
-    if (other) other.lane.admit(flight)
+    const other = this.instances.length > 1 ? this.choose(flight) : undefined
+    if (other) return other.lane.admit(flight)
+    const isThere = this.instances.some(({ life }) => life.connection)
+    const instead = isThere ? undefined : this.options.host.instead(flight.call.client)
+    if (instead) instead.place(flight)
     else flight.fail(error)
   }
 }

@@ -131,8 +131,6 @@ export class Shares {
       host: {
         wanted: host.wanted,
         up: (group, instance, connection) => {
-          // Where one more connection is not one more process, nobody need be asked wrongly first.
-          if (forMany && connection.toldOnce && !instance.spec.spawns) this.tellApart(true)
           // What is told with each call needs no connection of its own; the server is another one now.
           if (!connection.toldOnce && this.specs.length === 1) this.tellApart(false)
           host.up(group, instance, connection)
@@ -141,6 +139,8 @@ export class Shares {
           host.down(group, instance)
           this.review(group)
         },
+        // Some servers take one connection and no more: then all share it, as before.
+        instead: client => abilities && (this.found(client, undefined) ?? this.add(client, undefined)),
         deserted: group => {
           if (group.client) setTimeout(() => this.leave(group), graceMs).unref()
         },

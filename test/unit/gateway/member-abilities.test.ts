@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ClientProfile, Outcome } from '../../../src/gateway/contract.ts'
+import { McpError } from '../../../src/gateway/errors.ts'
 import type { Abilities } from '../../../src/gateway/policy.ts'
 import { callOf, client, FakeServer, FakeWatcher, offerOf, setUp, stored, type FakeConnection, type Setting } from './fake-server.ts'
 
@@ -70,18 +71,20 @@ describe('clients of different abilities', () => {
     expect(told()).toEqual([undefined])
   })
 
-  it('are told apart at once where a connection is no process, by servers that hear it once', async () => {
-    const { server, member, by, told } = house()
-    server.spawns = false
-    await member.offered()
-    await by(poor)
-    await by(full)
-    expect(told()).toEqual([undefined, 'form'])
-    const newer = house()
-    newer.server.spawns = newer.server.toldOnce = false
-    await newer.member.offered()
-    await newer.by(poor)
-    expect(newer.told()).toEqual([undefined])
+  it('share the server for everybody where one of their own cannot be had', async () => {
+    const { member, server, by, learn } = house()
+    const shared = await by(full)
+    learn()
+    server.starts = ({ abilities }) => abilities && new McpError('BACKEND_START_FAILED', 'one session only')
+    for (let n = 0; n < 3; n++) {
+      const call = member.handle(callOf('tools/call', { client: poor }))
+      // A start that is due within a second is waited for.
+      await pass(1000)
+      expect(answeredBy(await call)).toBe(shared)
+    }
+    server.starts = () => undefined
+    await pass(60_000)
+    expect(await by(poor)).not.toBe(shared)
   })
 
   it('are told apart from the first call on where that is known from an earlier run', async () => {
