@@ -94,7 +94,7 @@ const behaviour = {
   share: defaulted(
     choice('auto', 'global', 'session'),
     'auto',
-    "One connection for whom: `global` all clients, `session` each client, `auto` all while a server's questions have an owner.",
+    "One connection for whom: `global` all clients, `session` each client, `auto` all of one user, apart by what they can be asked once a server asks too much.",
   ),
   idleTimeout: defaulted(duration(), '10m', 'Stopped when unused for so long; 0 = never.'),
   restart: group(
