@@ -1,6 +1,6 @@
 // The gate for CI: what a call costs, counted in instructions (valgrind's callgrind), as a multiple of what the null relay
 // costs. Counts hardly depend on the machine and not at all on who else uses it, so a rise of 10 % over the committed baseline is ours.
-//   node bench/gate.mjs [--update]      exit 0 within bounds or no valgrind, 1 beyond
+//   node bench/gate.mjs [--update]      exit 0 within bounds, 1 beyond, 3 if nothing could be counted (no valgrind, or it does not know this processor)
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,8 +15,8 @@ const baselineFile = here('baseline.json')
 const allowed = 1.1
 const began = performance.now()
 if (spawnSync('valgrind', ['--version']).status !== 0) {
-  console.log('skipped: valgrind is not installed')
-  process.exit(0)
+  console.log('not measured: valgrind is not installed')
+  process.exit(3)
 }
 
 const backend = [backendScript, '--legacy', '--tools', '100']
@@ -70,11 +70,24 @@ async function measure({ command, args, env }) {
   return figures
 }
 
-const [ours, floor] = await Promise.all([measure(subjects.ours), measure(subjects.null)])
-const measured = { ours, null: floor }
-const ratios = Object.fromEntries(Object.keys(cells).map(cell => [cell, measured.ours[cell] / measured.null[cell]]))
+const update = process.argv.includes('--update')
 const key = `node ${process.versions.node.split('.')[0]}`
 const baselines = existsSync(baselineFile) ? JSON.parse(readFileSync(baselineFile, 'utf8')) : {}
+const least = (a, b) => Object.fromEntries(Object.keys(cells).map(cell => [cell, Math.min(a?.[cell] ?? Infinity, b[cell])]))
+
+// How bytes fall into chunks is chance and only ever adds: the least of up to three runs is what a call costs.
+const measured = {}
+let ratios
+for (let turn = 0; turn < 3; turn++) {
+  const [ours, floor] = await Promise.all([measure(subjects.ours), measure(subjects.null)]).catch(error => {
+    console.log(`not measured: a process under valgrind ${error.message}`)
+    process.exit(3)
+  })
+  measured.ours = least(measured.ours, ours)
+  measured.null = least(measured.null, floor)
+  ratios = Object.fromEntries(Object.keys(cells).map(cell => [cell, measured.ours[cell] / measured.null[cell]]))
+  if (!update && Object.entries(ratios).every(([cell, ratio]) => !(ratio > (baselines[key]?.[cell] ?? 0) * allowed))) break
+}
 let failed = false
 for (const [cell, ratio] of Object.entries(ratios)) {
   const base = baselines[key]?.[cell]
@@ -83,10 +96,10 @@ for (const [cell, ratio] of Object.entries(ratios)) {
   console.log(`${cell.padEnd(6)} ${Math.round(measured.ours[cell]).toLocaleString('en')} instructions, ${ratio.toFixed(3)} × null relay; baseline ${base?.toFixed(3) ?? 'none'}${worse ? '  TOO MUCH' : ''}`)
 }
 console.log(`${((performance.now() - began) / 1000).toFixed(0)} s`)
-if (process.argv.includes('--update')) {
+if (update) {
   baselines[key] = Object.fromEntries(Object.entries(ratios).map(([cell, ratio]) => [cell, Number(ratio.toFixed(3))]))
   writeFileSync(baselineFile, JSON.stringify(baselines, null, 2) + '\n')
 } else if (failed) {
   console.log('A call costs over 10 % more than the baseline. If that is the price of something worth it: node bench/gate.mjs --update, and say why.')
 }
-process.exit(failed && !process.argv.includes('--update') ? 1 : 0)
+process.exit(failed && !update ? 1 : 0)
