@@ -4,10 +4,11 @@
  * Node's own word for it, turns it off.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { constants as vm, Script } from 'node:vm'
+import { readOwn } from './config/own-file.ts'
 import { places } from './config/places.ts'
 
 /** By then the first client has its answers; what was compiled for them is worth keeping. Milliseconds. */
@@ -26,10 +27,11 @@ function load(file: string): void {
   const source = readFileSync(file, 'latin1')
   // The last line: `//` and the build's hash. V8 itself compares no more than the length of the source.
   const build = source.slice(-33, -1)
-  const folder = process.env['NODE_DISABLE_COMPILE_CACHE'] ? undefined : join(places().cache, 'code')
+  const folder = codeFolder()
   const command = staying.find(word => word === process.argv[2]) ?? staying[0]
   const compiled = folder && join(folder, `${build}-${process.version}-${process.arch}-${command}`)
-  const cachedData = compiled ? readOwn(compiled) : undefined
+  const kept = compiled ? readOwn(compiled, maxBytes)?.bytes : undefined
+  const cachedData = kept && whole(kept)
   const importModuleDynamically = vm.USE_MAIN_CONTEXT_DEFAULT_LOADER
   const script = new Script(source, { filename: file, cachedData, importModuleDynamically })
   if (folder && compiled && (!cachedData || script.cachedDataRejected)) keepLater(script, folder, compiled)
@@ -37,23 +39,18 @@ function load(file: string): void {
   script.runInThisContext()(main.exports, createRequire(file), main, file, dirname(file))
 }
 
-function keepLater(script: Script, folder: string, path: string): void {
-  setTimeout(() => keep(script, folder, path), settleMs).unref()
+function codeFolder(): string | undefined {
+  if (process.env['NODE_DISABLE_COMPILE_CACHE']) return undefined
+  try {
+    return join(places().cache, 'code')
+  } catch {
+    // The program itself says what is wrong with the user's folders.
+    return undefined
+  }
 }
 
-/** What only we can have written: it is run as it is. */
-function readOwn(path: string): Buffer | undefined {
-  let handle: number | undefined
-  try {
-    handle = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
-    const { mode, size, uid } = fstatSync(handle)
-    const foreign = process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0)
-    return foreign || size > maxBytes ? undefined : whole(readFileSync(handle))
-  } catch {
-    return undefined
-  } finally {
-    if (handle !== undefined) closeSync(handle)
-  }
+function keepLater(script: Script, folder: string, path: string): void {
+  setTimeout(() => keep(script, folder, path), settleMs).unref()
 }
 
 /** V8 trusts what it is given and ends the process where that is damaged: a disk can be. */

@@ -4,9 +4,9 @@
  * here costs a start of a server and nothing else.
  */
 import { hash, randomBytes } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readOwn } from '../config/own-file.ts'
 import type { JsonObject, Offer } from '../gateway/contract.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Stored } from '../gateway/policy.ts'
@@ -162,23 +162,6 @@ function keyOf({ endpoints, scope }: Identity, version: string): string {
 function sorted(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-}
-
-/** A plain file of ours that nobody else can write; undefined in every other case. */
-function readOwn(file: string, limit: number): { bytes: Buffer; mtimeMs: number } | undefined {
-  let descriptor: number | undefined
-  try {
-    // Windows has no O_NOFOLLOW.
-    descriptor = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
-    const { mode, uid, size, mtimeMs } = fstatSync(descriptor)
-    const foreign = process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0)
-    if ((mode & constants.S_IFMT) !== constants.S_IFREG || foreign || size > limit) return undefined
-    return { bytes: readFileSync(descriptor), mtimeMs }
-  } catch {
-    return undefined
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor)
-  }
 }
 
 function isOffer(value: unknown): value is Offer {

@@ -1,4 +1,5 @@
 /** What one start compiled is taken by the next: only from a file that is ours and whole, and never instead of another build. */
+import { execFileSync } from 'node:child_process'
 import { chmodSync, readdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -63,6 +64,10 @@ describe.runIf(process.platform !== 'win32')('compiled code', () => {
     ['empty', (path: string) => writeFileSync(path, '')],
     ['full of zeros', (path: string) => writeFileSync(path, Buffer.alloc(statSync(path).size))],
     ['writable by others', (path: string) => chmodSync(path, 0o666)],
+    ['a pipe that nobody writes to', (path: string) => {
+      unlinkSync(path)
+      execFileSync('mkfifo', ['-m', '600', path])
+    }],
     ['a link to elsewhere', (path: string) => {
       writeFileSync(`${path}x`, readFileSync(path))
       unlinkSync(path)
