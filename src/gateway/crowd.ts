@@ -10,18 +10,12 @@ export class Crowds {
   readonly watched: Watched
   /** By what the clients can do (one object for all who say the same), then by what else they have in common. */
   private readonly crowds = new Map<JsonObject, Map<string, Crowd>>()
-  /** Some member has a server for each client: then all watch by themselves. */
-  private apart = false
 
   constructor(watched: Watched) {
     this.watched = watched
-    const { roster } = watched
-    this.apart = roster.seats.some(({ member }) => member.apart)
-    // Before any watch of a crowd hears of it: a crowd must not meet such a member.
-    roster.onMove(() => {
-      const was = this.apart
-      this.apart = roster.seats.some(({ member }) => member.apart)
-      if (this.apart && !was) this.dissolve()
+    // Before any watch of a crowd hears of it: a crowd must not meet a member that has a server for each client.
+    watched.roster.onMove(() => {
+      if (this.apart) this.dissolve()
     })
   }
 
@@ -29,7 +23,7 @@ export class Crowds {
     return new Place(this, watcher)
   }
 
-  /** The crowd for this client; undefined = it must be alone. `heard`: whom a new one hears besides those of now. */
+  /** The crowd for this client; undefined = it must be alone. `heard`: whom it hears besides those of now. */
   of({ client, ask }: Watcher, { extra, lists, logLevel }: Interest, heard: Iterable<Seat>): Crowd | undefined {
     if (this.apart || !ask || client.home !== undefined || extra) return undefined
     let alike = this.crowds.get(client.capabilities)
@@ -41,9 +35,16 @@ export class Crowds {
         alike.delete(key)
         if (alike.size === 0) this.crowds.delete(client.capabilities)
       }
-      alike.set(key, (crowd = new Crowd(client, { lists, logLevel, resources: [], roots: undefined }, this.watched, heard, gone)))
+      alike.set(key, (crowd = new Crowd(client, { lists, logLevel, resources: [], roots: undefined }, this.watched, gone)))
     }
+    crowd.hear(heard)
     return crowd
+  }
+
+  /** Some member, if only one that was replaced and is not gone yet, has a server for each client: all watch by themselves. */
+  private get apart(): boolean {
+    for (const { member } of this.watched.roster.all()) if (member.apart) return true
+    return false
   }
 
   private dissolve(): void {
@@ -59,11 +60,11 @@ class Crowd implements Watcher {
   private readonly gone: () => void
   private refreshing: Promise<Granted> | undefined
 
-  constructor(client: ClientProfile, interest: Interest, watched: Watched, heard: Iterable<Seat>, gone: () => void) {
+  constructor(client: ClientProfile, interest: Interest, watched: Watched, gone: () => void) {
     this.client = client
     this.interest = interest
     this.gone = gone
-    this.watch = watchMembers(this, watched, { heard })
+    this.watch = watchMembers(this, watched)
   }
 
   get seats(): Iterable<Seat> {
@@ -76,6 +77,10 @@ class Crowd implements Watcher {
 
   get each(): Iterable<Watcher> {
     return this.places
+  }
+
+  hear(seats: Iterable<Seat>): void {
+    this.watch.hear(seats)
   }
 
   change(change: Change, may?: (client: ClientProfile) => boolean): void {
@@ -179,7 +184,11 @@ class Place implements Watch, Watcher {
   private listen(heard: Iterable<Seat>): MembersWatch {
     const { watcher, interest, crowd } = this
     const { watched } = this.crowds
-    if (!crowd) return watchMembers(this, watched, { heard })
+    if (!crowd) {
+      const all = watchMembers(this, watched)
+      all.hear(heard)
+      return all
+    }
     // All else it hears with the others.
     const change = (change: Change): void => {
       if (change.kind === 'resource') watcher.change(change)

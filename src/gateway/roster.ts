@@ -29,6 +29,12 @@ export class Roster {
     this.replace(members)
   }
 
+  /** Those of now, and those that were replaced and are not gone yet. */
+  *all(): Iterable<Seat> {
+    yield* this.seats
+    yield* this.left.values()
+  }
+
   at(alias: string): Seat | undefined {
     return this.byAlias.get(alias)
   }

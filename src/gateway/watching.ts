@@ -24,16 +24,16 @@ interface Ear {
 export interface MembersWatch extends Watch {
   /** Whom it hears, those included that were replaced and are not gone yet. */
   readonly seats: Iterable<Seat>
+  /** Listens to these as well, as long as they are there. */
+  hear(seats: Iterable<Seat>): void
 }
 
 export interface Scope {
-  /** Seats to listen to as well, as long as they are there. */
-  readonly heard?: Iterable<Seat>
   /** Only those are listened to that have what is subscribed to. */
   readonly owners?: boolean
 }
 
-export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { heard = [], owners: narrow = false }: Scope = {}): MembersWatch {
+export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { owners: narrow = false }: Scope = {}): MembersWatch {
   let { interest } = watcher
   let closed = false
   const ears = new Map<Seat, Ear>()
@@ -55,9 +55,13 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { h
     }
   }
 
+  function hear(seats: Iterable<Seat>): void {
+    for (const seat of seats) if (roster.isHere(seat) && !ears.has(seat)) ears.set(seat, listen(seat))
+  }
+
   /** Listens to who came; who was replaced is heard until it is gone, since calls it has begun may have more to say. */
   function follow(): void {
-    if (!narrow) for (const seat of roster.seats) if (!ears.has(seat)) ears.set(seat, listen(seat))
+    if (!narrow) hear(roster.seats)
     for (const [seat, { watch }] of ears) {
       if (roster.isHere(seat)) continue
       watch.close()
@@ -150,7 +154,6 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { h
     return turn
   }
 
-  for (const seat of heard) if (roster.isHere(seat)) ears.set(seat, listen(seat))
   follow()
   const stopLists = surface.onChange(lists => {
     for (const list of lists) if (interest.lists.includes(list)) watcher.change({ kind: 'list', list })
@@ -165,6 +168,7 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { h
     get seats() {
       return ears.keys()
     },
+    hear,
     update,
     close() {
       closed = true

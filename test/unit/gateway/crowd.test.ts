@@ -4,7 +4,7 @@ import { never } from '../../../src/gateway/cancellation.ts'
 import type { Change, ClientProfile, Interest, JsonObject, Watch, Watcher } from '../../../src/gateway/contract.ts'
 import type { Gateway } from '../../../src/gateway/gateway.ts'
 import { FakeMember, gatewayOf, seating } from './fake-member.ts'
-import { client, interested } from './fake-server.ts'
+import { callOf, client, interested, setUp } from './fake-server.ts'
 
 const able: JsonObject = { roots: {} }
 const serving = (...resources: string[]) => ({ resources, capabilities: { resources: { subscribe: true } } })
@@ -219,6 +219,55 @@ describe('members that come and go', () => {
     old.tell(log)
     fresh.tell(log)
     expect([one.changes.length, open(old)]).toEqual([3, []])
+  })
+
+  it('who joins a crowd still hears those that were replaced, as long as they are there', async () => {
+    const [old, fresh] = [new FakeMember('a', {}), new FakeMember('a', {})]
+    const gateway = gatewayOf([old])
+    const one = new Listener(gateway, '1')
+    gateway.replace(seating([fresh]))
+    const two = new Listener(gateway, '2', { interest: { logLevel: 'info' } })
+    await one.update({ logLevel: 'info' })
+    expect([names(fresh), open(old).length]).toEqual([['1', '2'], 1])
+    old.tell({ kind: 'other', method: 'x', params: {} })
+    expect(one.changes).toHaveLength(1)
+    gateway.release(old)
+    expect(open(old)).toEqual([])
+    two.watch.close()
+    expect(names(fresh)).toEqual(['1'])
+  })
+
+  it.each([
+    ['is replaced by one for all', [new FakeMember('a', {})]],
+    ['is removed', []],
+  ])('one that had a server for each client and %s is watched by each client until it is gone', async (_, next) => {
+    const [b, old] = [new FakeMember('b', {}), Object.assign(new FakeMember('a', {}), { apart: true })]
+    const gateway = gatewayOf([b, old])
+    const listeners = ['1', '2'].map(id => new Listener(gateway, id))
+    gateway.replace(seating([b, ...next]))
+    for (const listener of listeners) await listener.update({ logLevel: 'info' })
+    expect(open(old).map(({ watcher }) => [watcher.client.id, watcher.each])).toEqual([['1', undefined], ['2', undefined]])
+    gateway.release(old)
+    for (const listener of listeners) await listener.update({ logLevel: 'error' })
+    expect([open(old), open(b).length, names(b)]).toEqual([[], 1, ['1', '2']])
+  })
+
+  it('a server of one client’s own tells no other client, and asks none, when its member is replaced', async () => {
+    const { member: old, server } = setUp({ policy: { share: 'session' } })
+    const gateway = gatewayOf([old])
+    const listeners = ['1', '2'].map(id => new Listener(gateway, id))
+    for (const { client } of listeners) await old.handle(callOf('tools/call', { client }))
+    gateway.replace(seating([new FakeMember('files', {})]))
+    for (const listener of listeners) await listener.update({ logLevel: 'info' })
+    for (const { client, changes } of listeners) {
+      const connection = server.connections[server.clients.indexOf(client)]!
+      const heard = connection.watchers.filter(({ closed }) => !closed).flatMap(({ watcher }) => [...(watcher.each ?? [watcher])])
+      expect(heard.filter(({ ask }) => ask).map(each => each.client.id)).toEqual([client.id])
+      connection.tell(log)
+      expect(changes).toHaveLength(1)
+    }
+    expect(listeners.map(({ changes }) => changes.length)).toEqual([1, 1])
+    await old.close()
   })
 
   it('one that has a server for each client is watched by each client, from the moment it comes', async () => {

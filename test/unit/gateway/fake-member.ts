@@ -119,12 +119,12 @@ export class FakeMember implements Member {
   }
 }
 
-export const seated = (members: readonly FakeMember[], rules: SurfaceMember['rules'] = {}): SurfaceMember[] =>
+export const seated = (members: readonly Member[], rules: SurfaceMember['rules'] = {}): SurfaceMember[] =>
   members.map(member => ({ alias: member.name, member, rules }))
 
-export const gatewayOf = (members: readonly FakeMember[], more: Partial<GatewayOptions> = {}): Gateway =>
+export const gatewayOf = (members: readonly Member[], more: Partial<GatewayOptions> = {}): Gateway =>
   createGateway({
     self: { name: 'us', version: '1' }, members: seated(members), names: options, startWaitMs: 1000, describeWaitMs: 100, log: silent, ...more,
   })
 
-export const seating = (members: readonly FakeMember[]) => ({ members: seated(members), names: options, startWaitMs: 1000 })
+export const seating = (members: readonly Member[]) => ({ members: seated(members), names: options, startWaitMs: 1000 })

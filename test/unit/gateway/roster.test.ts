@@ -27,6 +27,7 @@ it('finds who handed something out as long as it is here, else whoever sits ther
   expect(roster.keeper('a', seat.serial)?.member).toBe(old)
   expect(roster.keeper('a', undefined)?.member).toBe(fresh)
   expect(roster.keeper('a', another.serial)?.member).toBe(fresh)
+  expect([...roster.all()].map(({ member }) => member)).toEqual([fresh, other, old])
   expect(roster.isHere(seat)).toBe(true)
   roster.release(old)
   expect(roster.keeper('a', seat.serial)?.member).toBe(fresh)
