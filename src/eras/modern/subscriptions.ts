@@ -83,7 +83,9 @@ export class Subscriptions {
   watch(watcher: Watcher): Watch {
     const ear: Ear = { watcher, interest: watcher.interest, waiting: [] }
     this.ears.add(ear)
+    const nothing = (): Granted => ({ lists: [], resources: [], refused: new Map() })
     const update = (interest: Interest): Promise<Granted> => {
+      if (!this.ears.has(ear)) return Promise.resolve(nothing())
       ear.interest = interest
       return new Promise(resolve => {
         ear.waiting.push(resolve)
@@ -94,7 +96,10 @@ export class Subscriptions {
       granted: update(watcher.interest),
       update,
       close: () => {
-        if (this.ears.delete(ear)) this.settle()
+        if (!this.ears.delete(ear)) return
+        // Whoever listens elsewhere by now must not wait for this server.
+        for (const resolve of ear.waiting) resolve(nothing())
+        this.settle()
       },
     }
   }

@@ -155,6 +155,19 @@ describe('what is granted', () => {
     expect(await one.granted).toMatchObject({ lists: [], resources: [] })
   })
 
+  it('is nothing, at once, to one that listens no more', async () => {
+    const { streams, watch } = open(everything, false)
+    const [goes, stays] = [watch(interest([], ['a:1'])), watch(interest([], ['a:2']))]
+    await quiet()
+    const update = goes.update(interest([], ['a:1', 'a:3']))
+    goes.close()
+    const nothing = { lists: [], resources: [], refused: new Map() }
+    expect(await Promise.all([goes.granted, update, goes.update(interest([], ['a:1']))])).toEqual([nothing, nothing, nothing])
+    expect(streams).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect([...(await stays.granted).refused.keys()]).toEqual(['a:2'])
+  })
+
   it('is told also when the connection ends first', async () => {
     const { subscriptions, watch } = open(everything, false)
     const one = watch(interest(['tools']))
