@@ -2,7 +2,7 @@
  * Calls that fail because their client cannot do what the server asked of it: told as such to clients whose revision wants
  * that. A call that succeeds did without. Judges by what was asked and refused, never by what the server says.
  */
-import type { Complete, JsonObject } from '../../gateway/contract.ts'
+import type { Call, Complete, JsonObject } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
 import { askableOf } from '../abilities.ts'
 import { isObject, quoted, undeclared } from '../asks.ts'
@@ -21,7 +21,7 @@ export interface Lacking {
 export function unmet(open: OpenCall, ended: Complete | McpError, { backend, shortfalls, told }: Lacking): McpError | undefined {
   const { call, lacking } = open
   const known = shortfalls.of(call)
-  if (!lacking && !known) return undefined
+  if ((!lacking && !known) || !isOver(call, ended)) return undefined
   const declared = askableOf(call.client)
   const said = failureOf(call.method, ended)
   if (said === undefined) {
@@ -38,9 +38,15 @@ export function unmet(open: OpenCall, ended: Complete | McpError, { backend, sho
   return new McpError('ASK_UNSUPPORTED', message, { backend, requires, ...(ended instanceof McpError ? { cause: ended } : {}) })
 }
 
-/** What the server said of its failure; undefined = it has not failed, or not by its own word. */
+/** Whether the server itself brought it to its end. What was cancelled, cut off or goes on as a task tells nothing. */
+function isOver({ params }: Call, ended: Complete | McpError): boolean {
+  if (ended instanceof McpError) return ended.code === 'BACKEND_ERROR'
+  return params['task'] === undefined || !isObject(ended.result['task'])
+}
+
+/** What the server said of its failure; undefined = it has not failed. */
 function failureOf(method: string, ended: Complete | McpError): string | undefined {
-  if (ended instanceof McpError) return ended.code === 'BACKEND_ERROR' ? ended.message : undefined
+  if (ended instanceof McpError) return ended.message
   if (method !== 'tools/call') return undefined
   const field = (name: string): unknown => (ended.raw ? ended.raw.get(name) : ended.result[name])
   if (field('isError') !== true) return undefined

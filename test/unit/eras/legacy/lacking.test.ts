@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { abilitiesOf } from '../../../../src/eras/abilities.ts'
 import { Shortfalls } from '../../../../src/eras/shortfalls.ts'
+import type { CancelSource } from '../../../../src/gateway/cancellation.ts'
 import type { JsonObject, Outcome } from '../../../../src/gateway/contract.ts'
 import { McpError } from '../../../../src/gateway/errors.ts'
+import type { RequestId } from '../../../../src/transports/channel.ts'
 import { callOf, connected, legacyClient, modernClient, toolCall } from './kit.ts'
 
 const question = { message: 'name?', requestedSchema: { type: 'object' } }
@@ -160,6 +162,30 @@ describe('a server that was told what its clients can do', () => {
     const shortfalls = await learnt()
     expect(await call(shortfalls, { content: [] })).toMatchObject({ kind: 'complete' })
     expect(await call(shortfalls, failed)).toMatchObject({ kind: 'complete', result: failed })
+  })
+
+  it('does without although it was to be a task: so does that', async () => {
+    const shortfalls = await learnt()
+    const { server, connection } = await connected({ shortfalls, abilities: declared })
+    server.on('tools/call', () => ({ content: [] }))
+    await connection.handle(callOf('tools/call', { name: 'needy', task: {} }, { client }))
+    expect(await call(shortfalls, failed)).toMatchObject({ kind: 'complete', result: failed })
+  })
+
+  it.each<[string, (server: Awaited<ReturnType<typeof connected>>['server'], id: RequestId, source: CancelSource) => unknown]>([
+    ['cancelled', (_server, _id, source) => source.cancel('no longer needed')],
+    ['cut off', server => server.channel.close()],
+    ['answered with nonsense', (server, id) => server.channel.send({ jsonrpc: '2.0', id, result: 7 as never })],
+    ['begun as a task', (server, id) => server.answer(id, { task: { taskId: 't', status: 'working' } })],
+  ])('learns nothing from a call that is %s', async (_, end) => {
+    const shortfalls = await learnt()
+    const { server, connection } = await connected({ shortfalls, abilities: declared })
+    const begun = callOf('tools/call', { name: 'needy', task: {} }, { client })
+    const outcome = connection.handle(begun).catch((error: unknown) => error)
+    const { id } = await server.next('tools/call')
+    await end(server, id as RequestId, begun.source)
+    await outcome
+    expect(await refusal(call(shortfalls, failed))).toMatchObject({ code: 'ASK_UNSUPPORTED', details: { requires: { sampling: {} } } })
   })
 
   it('is no reason to tell its clients apart when it asks all the same', async () => {
