@@ -103,11 +103,12 @@ class FileShelf implements Shelf {
     this.run = run
   }
 
-  get apart(): boolean {
-    return this.note?.['apart'] === true
+  get apart(): boolean | undefined {
+    const apart = this.note?.['apart']
+    return typeof apart === 'boolean' ? apart : undefined
   }
 
-  set apart(apart: boolean) {
+  set apart(apart: boolean | undefined) {
     this.note = { ...this.note, apart }
   }
 

@@ -7,8 +7,8 @@ import { named } from './refusals.ts'
 
 export interface EarHost {
   readonly alias: string
-  /** Makes a connection; every ear is attached to it before this resolves. */
-  bringUp(): Promise<unknown>
+  /** Makes a connection; the ear is attached to it before this resolves, wherever it is then. */
+  bringUp(ear: Ear): Promise<unknown>
   /** The interest changed: the server may be needed now, or no longer. */
   moved(): void
   left(ear: Ear): void
@@ -46,7 +46,9 @@ export class Ear implements Watch {
     return this.watcher.client
   }
 
+  /** Does nothing where it listens already. */
   attach(instance: object, connection: Connection): void {
+    if (this.watches.get(instance)?.connection === connection) return
     const { watcher } = this
     const watch = connection.watch({
       client: watcher.client,
@@ -116,7 +118,7 @@ export class Ear implements Watch {
   /** Another server may have other content, and nobody says what has changed. */
   private async resume(): Promise<void> {
     try {
-      await this.host.bringUp()
+      await this.host.bringUp(this)
     } catch {
       // The life of the instance has it in its status; whatever brings it up attaches this ear.
       return
@@ -141,7 +143,7 @@ export class Ear implements Watch {
     if (!this.needsServer) return this.nothing()
     const { resources } = this.interest
     try {
-      await this.host.bringUp()
+      await this.host.bringUp(this)
     } catch (thrown) {
       const error = named(this.host.alias, thrown)
       return { ...this.nothing(), refused: new Map(resources.map(uri => [uri, error])) }

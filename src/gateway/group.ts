@@ -4,7 +4,7 @@
  */
 import type { ClientProfile, Connection, JsonObject } from './contract.ts'
 import { Ear, type EarHost } from './ear.ts'
-import type { McpError } from './errors.ts'
+import { McpError } from './errors.ts'
 import type { Flight } from './flight.ts'
 import { Instance, type Surroundings } from './instance.ts'
 import type { Abilities, Audience, InstanceSpec } from './policy.ts'
@@ -14,9 +14,12 @@ export interface GroupHost {
   /** The member has reasons of its own to want this group running. */
   readonly wanted: (group: Group) => boolean
   readonly up: (group: Group, instance: Instance, connection: Connection) => void
-  readonly down: (group: Group, instance: Instance) => void
-  /** Who takes a call of this client when no server can be had here. */
-  readonly instead: (client: ClientProfile) => Group | undefined
+  /** `failed`: why it did not come; undefined = it was there, or we stopped it. */
+  readonly down: (group: Group, instance: Instance, failed: McpError | undefined) => void
+  /** Settles when nothing is left that must not run beside a server of this group. */
+  readonly room: () => Promise<unknown> | undefined
+  /** Who takes a call of this client when no server can be had here: the same group, if one can be had after all. */
+  readonly instead: (client: ClientProfile) => Promise<Group | undefined> | undefined
   /** The last ear is gone. */
   readonly deserted: (group: Group) => void
 }
@@ -57,14 +60,15 @@ export class Group {
           idleAfter: instance => this.idleAfter(instance),
           needed: () => this.needed(),
           wanted: instance => this.missed(instance) || host.wanted(this),
+          room: host.room,
           up: (instance, connection) => {
             // First, for it may send ears elsewhere.
             host.up(this, instance, connection)
             for (const ear of this.ears) ear.attach(instance, connection)
           },
-          down: instance => {
+          down: (instance, failed) => {
             for (const ear of this.ears) ear.detach(instance)
-            host.down(this, instance)
+            host.down(this, instance, failed)
           },
           listeners: () => [...this.ears].map(({ client }) => client.principal),
           turnedAway: (instance, flight, error) => this.turnedAway(instance, flight, error),
@@ -142,14 +146,18 @@ export class Group {
   }
 
   /** A call is here, or one of its questions is out with a person. */
-  private get busy(): boolean {
+  get busy(): boolean {
     return this.instances.some(({ busy }) => busy)
   }
 
   private earHost(): EarHost {
     return {
       alias: this.options.around.alias,
-      bringUp: () => this.bringUp(),
+      bringUp: ear => this.bringUp().catch(async error => {
+        const instead = await this.options.host.instead(ear.client)
+        if (!instead || (instead !== this && this.ears.has(ear))) throw error
+        return instead.bringUp()
+      }),
       moved: () => this.review(),
       left: gone => {
         this.ears.delete(gone)
@@ -196,14 +204,18 @@ export class Group {
 
   /** It was not handed over yet, so another instance may have it. */
   private turnedAway(from: Instance, flight: Flight, error: McpError): void {
-    if (flight.pinned) return flight.fail(error)
+    if (flight.pinned || flight.tried?.includes(from)) return flight.fail(error)
     flight.tried = [...(flight.tried ?? []), from]
     const other = this.instances.length > 1 ? this.choose(flight) : undefined
     if (other) return other.lane.admit(flight)
     const isThere = this.instances.some(({ life }) => life.connection)
     const instead = isThere ? undefined : this.options.host.instead(flight.call.client)
-    if (instead) instead.place(flight)
-    else flight.fail(error)
+    if (!instead) return flight.fail(error)
+    void instead.then(group => {
+      if (flight.cancelled) flight.fail(new McpError('CANCELLED', flight.reason ?? 'cancelled'))
+      else if (group) group.place(flight)
+      else flight.fail(error)
+    })
   }
 }
 

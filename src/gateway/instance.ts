@@ -22,8 +22,10 @@ export interface InstanceHost {
   readonly idleAfter: (instance: Instance) => number
   readonly needed: () => boolean
   readonly wanted: (instance: Instance) => boolean
+  readonly room: () => Promise<unknown> | undefined
   readonly up: (instance: Instance, connection: Connection) => void
-  readonly down: (instance: Instance) => void
+  /** `failed`: why it did not come; undefined = it was there, or we stopped it. */
+  readonly down: (instance: Instance, failed: McpError | undefined) => void
   /** Principals of those who listen to it. */
   readonly listeners: () => Iterable<string>
   readonly turnedAway: (instance: Instance, flight: Flight, error: McpError) => void
@@ -65,15 +67,16 @@ export class Instance {
       idleAfter: () => host.idleAfter(this),
       needed: () => this.busy || host.needed(),
       wanted: () => this.lane.waiting > 0 || host.wanted(this),
+      room: host.room,
       up: connection => {
         this.lane.open(connection)
         for (const { resolve } of this.waiters.splice(0)) resolve(connection)
         host.up(this, connection)
       },
       down: (error, stage) => {
-        host.down(this)
         // What ran can run again, and a restart may be near; what did not start has told those who waited for it why.
         const failed = stage === 'run' || stage === 'health' || stage === 'rest' ? undefined : error
+        host.down(this, failed)
         if (failed) for (const { reject } of this.waiters.splice(0)) reject(failed)
         this.lane.shut(failed)
       },

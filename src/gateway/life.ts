@@ -28,6 +28,8 @@ export interface LifeOptions {
   readonly needed: () => boolean
   /** Somebody would miss it: when it falls it is started again without being asked for. */
   readonly wanted: () => boolean
+  /** Settles when nothing is left that must not run beside it. */
+  readonly room: () => Promise<unknown> | undefined
   readonly up: (connection: Connection) => void
   /** It is gone or did not come, and why; undefined = we stopped it. `stage`: what we were doing. */
   readonly down: (error: McpError | undefined, stage: string) => void
@@ -170,6 +172,7 @@ export class Life {
     try {
       // Two of one server at a time may fight over a port or a lock file.
       await this.leaving
+      await this.options.room()
       if (this.closed) return
       // Not before: who waits for the end of another process takes no place from those who could start.
       ticket = this.ticket = spec.spawns ? slots.take(this.failed) : undefined

@@ -68,12 +68,12 @@ class ConfiguredMember implements Member {
       changed: lists => this.offerChanged(lists),
       failing: error => (error ? this.source?.life.ail('lists', error, 'list') : this.source?.life.well('lists')),
     })
-    this.shares = new Shares(specs, { alias, policy, slots, random, repeatable, log }, options.stored?.apart === true, {
+    this.shares = new Shares(specs, { alias, policy, slots, random, repeatable, log }, options.stored?.apart, {
       abilities: client => options.abilities?.(client),
       parted: apart => this.parted(apart),
       wanted: group => group === this.shares.primary && this.offerWanted,
       up: (group, instance, connection) => this.up(group, instance, connection),
-      down: (_, instance) => this.down(instance),
+      down: instance => this.down(instance),
     })
     if (policy.start === 'eager' && policy.share !== 'session') this.shares.primary.begin()
     this.confirmLater(confirmAfterMs)
@@ -175,7 +175,7 @@ class ConfiguredMember implements Member {
     return undefined
   }
 
-  private parted(apart: boolean): void {
+  private parted(apart: boolean | undefined): void {
     const { stored } = this.options
     if (!stored) return
     stored.apart = apart
@@ -184,23 +184,25 @@ class ConfiguredMember implements Member {
 
   private up(group: Group, instance: Instance, connection: Connection): void {
     if (this.closed) return
-    // Told less of its clients it may list less; only a change that it tells of is a change for everybody.
-    if (this.shares.isBeside(group)) return this.offering.listen(instance, connection)
+    if (this.shares.isBeside(group)) this.offering.hear(connection)
+    else this.supply(group, instance, connection)
+  }
+
+  private supply(group: Group, instance: Instance, connection: Connection): void {
     // Another principal's server may show other things; what we show everybody must not come from it.
     const telling = group === this.shares.primary || group.client !== undefined
-    if (this.offering.attached || !telling) return
+    if (this.closed || this.offering.attached || !telling) return
     this.source = instance
     this.offering.attach(connection)
     void this.offering.loading?.then(() => this.confirmed(group))
   }
 
   private down(instance: Instance): void {
-    this.offering.forget(instance)
     if (this.source !== instance) return
     this.source = undefined
     this.offering.detach()
     for (const group of this.shares.all())
-      for (const [other, connection] of group.live()) if (!this.source) this.up(group, other, connection)
+      for (const [other, connection] of group.live()) if (!this.source) this.supply(group, other, connection)
   }
 
   /** A fetch is over: a server that was started for it alone has done its part. */

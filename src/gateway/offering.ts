@@ -1,7 +1,6 @@
 /**
  * What a backend offers, kept true: loaded from the store, fetched from each new connection, fetched again when the server
- * says that a list changed, and told only when something really differs. One connection at a time is its source; others may
- * be heard that have something to tell only when they say so.
+ * says that a list changed, and told only when something really differs. One connection at a time is its source.
  */
 import type { ClientProfile, Connection, Description, ListKind, Offer, Watch } from './contract.ts'
 import { McpError } from './errors.ts'
@@ -11,8 +10,8 @@ import { fetchLists, parts, partsOf, strictest, type Fetched, type Part } from '
 import type { Stored } from './policy.ts'
 import { named } from './refusals.ts'
 
-/** A connection that lists are fetched from. */
-interface Teller {
+/** The connection that lists are fetched from. */
+interface Source {
   readonly connection: Connection
   readonly watch: Watch
   /** What is to be fetched from it. */
@@ -51,8 +50,7 @@ export class Offering {
   /** The fetch under way. Never rejects. */
   loading: Promise<void> | undefined
   private readonly options: OfferingOptions
-  private source: Teller | undefined
-  private readonly others = new Map<object, Teller>()
+  private source: Source | undefined
   private readonly failed = new Set<Part>()
   private readonly freshness = new Map<Part, Offer['freshness']>()
   private retryTimer: NodeJS.Timeout | undefined
@@ -72,25 +70,33 @@ export class Offering {
   /** Takes a connection as the source and fetches everything from it. */
   attach(connection: Connection): void {
     this.detach()
-    this.source = this.teller(connection)
+    this.source = {
+      connection, watch: this.hear(connection), due: new Set(), description: undefined, timer: undefined, delayMs: settleMs, fetchedAt: -Infinity,
+    }
     this.fetch(parts)
   }
 
-  /** Takes a connection as one to be heard: what it says has changed is fetched from it. */
-  listen(key: object, connection: Connection): void {
-    this.others.set(key, this.teller(connection))
-  }
-
-  forget(key: object): void {
-    const other = this.others.get(key)
-    if (other) leave(other)
-    this.others.delete(key)
+  /**
+   * Listens for as long as the connection lasts. Where it is not the source it shows its own clients' lists, so what it says
+   * has changed is a reason to ask the source; one that comes later is asked for everything.
+   */
+  hear(connection: Connection): Watch {
+    return connection.watch({
+      client: this.options.self,
+      interest: { lists: listKinds, resources: [], logLevel: undefined, roots: undefined },
+      change: change => {
+        if (change.kind !== 'list' || !this.source) return
+        for (const part of partsOf[change.list]) this.source.due.add(part)
+        this.later(this.source)
+      },
+    })
   }
 
   /** The source is gone (or is to be left). What is known stays known. */
   detach(): void {
     clearTimeout(this.retryTimer)
-    if (this.source) leave(this.source)
+    clearTimeout(this.source?.timer)
+    this.source?.watch.close()
     this.source = this.loading = undefined
     this.failed.clear()
     this.freshness.clear()
@@ -101,38 +107,11 @@ export class Offering {
     this.fetch(parts)
   }
 
-  private teller(connection: Connection): Teller {
-    const due = new Set<Part>()
-    const watch = connection.watch({
-      client: this.options.self,
-      interest: { lists: listKinds, resources: [], logLevel: undefined, roots: undefined },
-      change: change => {
-        if (change.kind !== 'list' || !this.isHere(teller)) return
-        for (const part of partsOf[change.list]) due.add(part)
-        this.later(teller)
-      },
-    })
-    const teller: Teller = {
-      connection, watch, due, description: undefined, timer: undefined, delayMs: settleMs, fetchedAt: -Infinity,
-    }
-    return teller
-  }
-
-  private isHere(teller: Teller): boolean {
-    for (const each of this.tellers()) if (each === teller) return true
-    return false
-  }
-
-  private *tellers(): Iterable<Teller> {
-    if (this.source) yield this.source
-    yield* this.others.values()
-  }
-
-  private later(teller: Teller): void {
-    if (teller.timer || this.loading) return
-    teller.delayMs = performance.now() - teller.fetchedAt < quietMs ? Math.min(longestSettleMs, teller.delayMs * 2) : settleMs
-    teller.timer = setTimeout(() => this.load(teller), teller.delayMs)
-    teller.timer.unref()
+  private later(source: Source): void {
+    if (source.timer || this.loading) return
+    source.delayMs = performance.now() - source.fetchedAt < quietMs ? Math.min(longestSettleMs, source.delayMs * 2) : settleMs
+    source.timer = setTimeout(() => this.load(source), source.delayMs)
+    source.timer.unref()
   }
 
   private fetch(wanted: readonly Part[]): void {
@@ -141,46 +120,44 @@ export class Offering {
   }
 
   /** One at a time. */
-  private load(teller: Teller): void {
-    clearTimeout(teller.timer)
-    teller.timer = undefined
-    if (this.loading || !this.isHere(teller)) return
-    const loading = (this.loading = this.run(teller).finally(() => {
+  private load(source: Source): void {
+    clearTimeout(source.timer)
+    source.timer = undefined
+    if (this.loading || source !== this.source) return
+    const loading = (this.loading = this.run(source).finally(() => {
       if (this.loading !== loading) return
       this.loading = undefined
       // What changed while we read.
-      for (const each of this.tellers()) if (each.due.size > 0) this.later(each)
+      if (source.due.size > 0) this.later(source)
     }))
   }
 
-  private async run(teller: Teller): Promise<void> {
+  private async run(source: Source): Promise<void> {
     const { alias, self, log, failing } = this.options
-    const { connection, due } = teller
+    const { connection, due } = source
     const wanted = [...due]
     due.clear()
     try {
-      const description = (teller.description ??= await connection.describe())
-      if (!this.isHere(teller)) return
+      const description = (source.description ??= await connection.describe())
+      if (source !== this.source) return
       const { capabilities } = description
       const fetched = await fetchLists(connection, { alias, self, capabilities, wanted, limitMs: listLimitMs, log })
-      if (!this.isHere(teller)) return
-      teller.fetchedAt = performance.now()
-      this.take(teller, description, fetched)
+      if (source !== this.source) return
+      source.fetchedAt = performance.now()
+      this.take(description, fetched)
     } catch (thrown) {
-      if (this.source === teller) failing(named(alias, thrown))
+      if (source === this.source) failing(named(alias, thrown))
     }
   }
 
-  private take(teller: Teller, described: Description, fetched: Fetched): void {
-    const isSource = teller === this.source
-    const description = isSource ? described : (this.offer?.description ?? described)
-    const { alias, log, stored } = this.options
+  private take(description: Description, fetched: Fetched): void {
+    const { alias, log, stored, failing } = this.options
     let failure: McpError | undefined
     const lists = { tools: this.offer?.tools, prompts: this.offer?.prompts, resources: this.offer?.resources, templates: this.offer?.templates }
     for (const [part, list] of fetched) {
       if (list instanceof McpError) {
         failure = named(alias, list)
-        if (isSource) this.failed.add(part)
+        this.failed.add(part)
         log.warn({ code: list.code }, `${alias}: its ${part} could not be listed: ${list.message}`)
         continue
       }
@@ -189,14 +166,13 @@ export class Offering {
       lists[part] = list.items
     }
     // Nothing at all is known of it yet: better no offer than an empty one.
-    if (failure && !isSource) return
     if (failure && !this.offer && this.failed.size === fetched.size) return this.retry(failure)
     const { tools = [], prompts = [], resources = [], templates = [] } = lists
     this.keep({ description, tools, prompts, resources, templates, freshness: strictest(this.freshness.values()) })
     if (this.failed.size === 0) {
-      if (isSource) this.confirmedAt = performance.now()
+      this.confirmedAt = performance.now()
       if (this.offer) stored?.save(this.offer)
-      if (isSource) this.options.failing(undefined)
+      failing(undefined)
     } else if (failure) this.retry(failure)
   }
 
@@ -214,9 +190,4 @@ export class Offering {
     const lists = listKinds.filter(list => partsOf[list].some(part => !sameJson(before?.[part] ?? [], next[part])))
     if (!before || lists.length > 0 || !sameJson(before.description, next.description)) this.options.changed(lists)
   }
-}
-
-function leave({ watch, timer }: Teller): void {
-  clearTimeout(timer)
-  watch.close()
 }

@@ -91,7 +91,10 @@ export interface Stored {
   load(): { readonly offer: Offer; readonly ageMs: number } | undefined
   /** Called whenever a live server has confirmed its whole offer, changed or not. */
   save(offer: Offer): void
-  /** Whether this backend's clients are told apart by what they can be asked; kept with the next `save`, filled in by `load`. */
+  /**
+   * Whether this backend's clients are told apart by what they can be asked; `false`: they never will be, undefined: not yet.
+   * Kept with the next `save`, filled in by `load`.
+   */
   apart?: boolean | undefined
 }
 

@@ -7,15 +7,16 @@ import type { Call, ClientProfile, Connection } from './contract.ts'
 import { Group } from './group.ts'
 import type { Instance, Surroundings } from './instance.ts'
 import type { Abilities, Audience, InstanceSpec } from './policy.ts'
+import { isFinal } from './starting.ts'
 
 export interface SharesHost {
   /** What a client can be asked, where that is less than a server for everybody is told. */
   readonly abilities: (client: ClientProfile) => Abilities | undefined
-  /** Whether clients are told apart by it has changed. */
-  readonly parted: (apart: boolean) => void
+  /** Whether clients are told apart by it has changed; `false`: for good. */
+  readonly parted: (apart: boolean | undefined) => void
   readonly wanted: (group: Group) => boolean
   readonly up: (group: Group, instance: Instance, connection: Connection) => void
-  readonly down: (group: Group, instance: Instance) => void
+  readonly down: (instance: Instance) => void
 }
 
 const groupLimit = 256
@@ -23,6 +24,11 @@ const groupLimit = 256
 const lonelyMs = 60_000
 /** A client may stop listening only to listen anew; so long its server stays. */
 const graceMs = 1000
+/** How long a server must have answered after another could not be had. */
+const proofMs = 2000
+/** A server that has to go waits for its calls, looked at this often, and so long for what persons have still to answer. */
+const lookMs = 50
+const answersMs = 60_000
 
 export class Shares {
   /**
@@ -35,14 +41,16 @@ export class Shares {
   private readonly host: SharesHost
   private readonly groups = new Map<string, Group>()
   private primaryPrincipal: string | undefined
-  /** Clients that can be asked less than a server for everybody is told have servers that know it. */
-  private apart: boolean
+  /** Clients that can be asked less than a server for everybody is told have servers that know it; `false`: never will. */
+  private apart: boolean | undefined
+  /** Settles when the servers of those who were told apart are gone; set once they never will be again. */
+  private room: Promise<unknown> | undefined
   private closed = false
 
   /** `apart`: so it was when it last ran. */
-  constructor(specs: readonly InstanceSpec[], around: Surroundings, apart: boolean, host: SharesHost) {
+  constructor(specs: readonly InstanceSpec[], around: Surroundings, apart: boolean | undefined, host: SharesHost) {
     this.specs = specs
-    this.apart = apart && around.policy.share === 'auto'
+    this.apart = around.policy.share === 'auto' ? apart : undefined
     this.around = around
     this.host = host
     this.primary = this.make({}, undefined, around.policy.share === 'session' ? lonelyMs : undefined)
@@ -53,12 +61,12 @@ export class Shares {
     if (this.around.policy.share === 'auto') this.primaryPrincipal ??= client.principal
     const abilities = this.abilitiesOf(client)
     // Where there is no place for one more kind of client, the server for everybody serves it as before.
-    return this.found(client, abilities) ?? this.add(client, abilities) ?? (abilities && (this.found(client, undefined) ?? this.add(client, undefined)))
+    return this.found(client, abilities) ?? this.add(client, abilities) ?? (abilities && this.first(client))
   }
 
   /** The group of a call: where what it continues is kept, else that of its client. */
   for(call: Call): Group | undefined {
-    if (this.apart && (call.requestState !== undefined || call.params['taskId'] !== undefined))
+    if (this.groups.size > 0 && (call.requestState !== undefined || call.params['taskId'] !== undefined))
       for (const group of this.all())
         if (this.allows(group, call.client)) for (const [, connection] of group.live()) if (connection.holds?.(call)) return group
     return this.of(call.client)
@@ -105,6 +113,11 @@ export class Shares {
     return this.groups.get(this.keyOf(client, abilities))
   }
 
+  /** The group for those of this principal who are not told apart. */
+  private first(client: ClientProfile): Group | undefined {
+    return this.found(client, undefined) ?? this.add(client, undefined)
+  }
+
   private keyOf({ principal, home, id }: ClientProfile, abilities: Abilities | undefined): string {
     // Ids and homes prove nothing: what they name is only ever one principal's.
     return this.around.policy.share === 'auto' ? `${abilities?.key ?? ''}\n${principal}` : `${principal}\n${home ?? id}`
@@ -121,6 +134,8 @@ export class Shares {
 
   private make({ client, abilities }: Audience, principal: string | undefined, lonelyAfter: number | undefined): Group {
     const { host } = this
+    /** Whether its last start failed because there can be one server only. */
+    let only: Promise<boolean> | undefined
     const forMany = this.around.policy.share === 'auto' && !abilities
     return new Group({
       specs: this.specs,
@@ -132,15 +147,18 @@ export class Shares {
         wanted: host.wanted,
         up: (group, instance, connection) => {
           // What is told with each call needs no connection of its own; the server is another one now.
-          if (!connection.toldOnce && this.specs.length === 1) this.tellApart(false)
+          if (!connection.toldOnce && this.specs.length === 1) this.tellApart(undefined)
           host.up(group, instance, connection)
         },
-        down: (group, instance) => {
-          host.down(group, instance)
+        down: (group, instance, failed) => {
+          host.down(instance)
+          only = failed && this.apart && !isFinal(failed) ? this.giveIn(group, instance) : undefined
           this.review(group)
         },
-        // Some servers take one connection and no more: then all share it, as before.
-        instead: client => abilities && (this.found(client, undefined) ?? this.add(client, undefined)),
+        // Those that have to go may be needed once more for the calls that are waited for.
+        room: () => (abilities ? undefined : this.room),
+        instead: client =>
+          (abilities || only) && Promise.resolve(only).then(isOnly => (isOnly || abilities ? this.first(client) : undefined)),
         deserted: group => {
           if (group.client) setTimeout(() => this.leave(group), graceMs).unref()
         },
@@ -148,9 +166,36 @@ export class Shares {
     })
   }
 
+  /** Some servers take one connection and no more: then all share it, as before. Resolves with whether this is one. */
+  private async giveIn(group: Group, { spec }: Instance): Promise<boolean> {
+    const owner = this.ownerOf(group)
+    for (const other of [...this.all()])
+      if (other !== group && this.ownerOf(other) === owner)
+        for (const [instance, connection] of other.live()) {
+          if (instance.spec !== spec) continue
+          // One that is away for all of them has another reason.
+          const there = await connection.ping(proofMs).then(() => true, () => false)
+          if (!there) continue
+          this.tellApart(false)
+          return true
+        }
+    return false
+  }
+
+  /** Ends the servers of those who were told apart, once their calls have ended. */
+  private async join(): Promise<void> {
+    const until = performance.now() + answersMs
+    const lesser = [...this.groups.values()].filter(({ abilities }) => abilities)
+    await Promise.all(lesser.map(async group => {
+      while (!this.closed && (group.load > 0 || (group.busy && performance.now() < until)))
+        await new Promise(resolve => setTimeout(resolve, lookMs).unref())
+      await this.remove(group)
+    }))
+  }
+
   /** From now on clients are told apart by what they can be asked, or no longer; those who listen go where their calls will. */
-  private tellApart(apart: boolean): void {
-    if (this.apart === apart || this.closed) return
+  private tellApart(apart: boolean | undefined): void {
+    if (this.apart === apart || this.apart === false || this.closed) return
     this.apart = apart
     this.host.parted(apart)
     for (const group of [...this.all()])
@@ -158,13 +203,14 @@ export class Shares {
         const target = this.of(ear.client)
         if (target && target !== group) target.adopt(ear, group)
       }
+    if (apart === false) this.room = this.join()
   }
 
   /** A group of somebody who is not there, and with nothing running, is not kept. */
   private review(group: Group): void {
     if (group === this.primary || this.closed) return
     const quiet = () => group.ears.size === 0 && group.load === 0 && group.instances.every(({ life }) => life.resting)
-    const check = () => quiet() && this.remove(group)
+    const check = () => void (quiet() && this.remove(group))
     // One that fell is kept a while: a server that crashes at every call must not be new each time.
     if (group.instances.every(({ life }) => life.state === 'idle')) setImmediate(check)
     else setTimeout(check, lonelyMs).unref()
@@ -173,19 +219,19 @@ export class Shares {
   private leave(group: Group): void {
     if (group.ears.size > 0 || this.closed) return
     if (group.load > 0) setTimeout(() => this.leave(group), graceMs).unref()
-    else this.remove(group)
+    else void this.remove(group)
   }
 
   private evict(): boolean {
     let oldest: Group | undefined
     for (const group of this.groups.values())
       if (group.ears.size === 0 && group.load === 0 && (!oldest || group.usedAt < oldest.usedAt)) oldest = group
-    if (oldest) this.remove(oldest)
+    if (oldest) void this.remove(oldest)
     return oldest !== undefined
   }
 
-  private remove(group: Group): void {
+  private remove(group: Group): Promise<void> {
     for (const [key, other] of this.groups) if (other === group) this.groups.delete(key)
-    void group.close()
+    return group.close()
   }
 }

@@ -70,6 +70,18 @@ describe('what is saved', () => {
     expect(again.note).toEqual({ n: 19 })
   })
 
+  it.each([true, false, undefined])('remembers whether clients are told apart: %s', async apart => {
+    const made = store()
+    const shelf = made.shelf(identity)
+    expect(shelf.apart).toBeUndefined()
+    shelf.apart = apart
+    shelf.save(offer())
+    await made.settled()
+    const again = store().shelf(identity)
+    again.load()
+    expect(again.apart).toBe(apart)
+  })
+
   it('also when it comes while the folder is being tidied', async () => {
     const made = store()
     const shelf = made.shelf(identity)

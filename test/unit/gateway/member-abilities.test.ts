@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { ClientProfile, Outcome } from '../../../src/gateway/contract.ts'
+import type { ClientProfile, Offer, Outcome } from '../../../src/gateway/contract.ts'
 import { McpError } from '../../../src/gateway/errors.ts'
-import type { Abilities } from '../../../src/gateway/policy.ts'
-import { callOf, client, FakeServer, FakeWatcher, offerOf, setUp, stored, type FakeConnection, type Setting } from './fake-server.ts'
+import type { Abilities, Stored } from '../../../src/gateway/policy.ts'
+import { callOf, client, FakeServer, FakeWatcher, offerOf, refusalOf, setUp, stored, type FakeConnection, type Setting } from './fake-server.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -26,11 +26,18 @@ function house(setting: Setting = {}) {
     await pass(0)
     return answeredBy(await call)
   }
+  /** From now on it takes one connection and no more. */
+  const takeOne = () => {
+    server.starts = () => server.connections.some(({ gone }) => !gone) && new McpError('BACKEND_START_FAILED', 'one session only')
+  }
   const told = () => server.connections.map(({ start }) => start.abilities?.key)
   const learn = () => server.connections[0]?.start.askedBeyond?.()
-  return { member, server, by, told, learn }
+  return { member, server, by, takeOne, told, learn }
 }
 
+type Shelf = Stored & { saved: Offer[] }
+const heardBy = (connection: FakeConnection, who: ClientProfile) =>
+  connection.watchers.filter(({ watcher, closed }) => watcher.client === who && !closed).length
 const full = able('full')
 const poor = able('poor', 'form')
 
@@ -71,24 +78,8 @@ describe('clients of different abilities', () => {
     expect(told()).toEqual([undefined])
   })
 
-  it('share the server for everybody where one of their own cannot be had', async () => {
-    const { member, server, by, learn } = house()
-    const shared = await by(full)
-    learn()
-    server.starts = ({ abilities }) => abilities && new McpError('BACKEND_START_FAILED', 'one session only')
-    for (let n = 0; n < 3; n++) {
-      const call = member.handle(callOf('tools/call', { client: poor }))
-      // A start that is due within a second is waited for.
-      await pass(1000)
-      expect(answeredBy(await call)).toBe(shared)
-    }
-    server.starts = () => undefined
-    await pass(60_000)
-    expect(await by(poor)).not.toBe(shared)
-  })
-
   it('are told apart from the first call on where that is known from an earlier run', async () => {
-    const shelf = { ...stored(offerOf()), apart: false }
+    const shelf: Shelf = stored(offerOf())
     const first = house({ stored: shelf })
     await first.by(poor)
     const before = shelf.saved.length
@@ -104,7 +95,7 @@ describe('clients of different abilities', () => {
     await upgraded.by(full)
     await upgraded.by(poor)
     expect(upgraded.told()).toEqual(['form', undefined])
-    expect(shelf.apart).toBe(false)
+    expect(shelf.apart).toBeUndefined()
   })
 
   it('share the server for everybody where there is no place for one more', async () => {
@@ -114,6 +105,141 @@ describe('clients of different abilities', () => {
     for (let n = 0; n < 256; n++) member.watch(new FakeWatcher({}, able(`c${n}`, `kind ${n}`)))
     expect(await by(poor)).toBe(shared)
     expect(server.attempts).toBe(1)
+  })
+})
+
+describe('a server that takes one connection only', () => {
+  it('is shared for good once that is known, also after the next start', async () => {
+    const shelf: Shelf = stored(offerOf())
+    const { server, by, takeOne, learn } = house({ stored: shelf })
+    const shared = await by(full)
+    learn()
+    takeOne()
+    expect(await by(poor)).toBe(shared)
+    expect(shelf.apart).toBe(false)
+    learn()
+    await pass(600_000)
+    expect(await by(poor)).toBe(shared)
+    expect(server.attempts).toBe(2)
+    const next = house({ stored: shelf })
+    await next.by(poor)
+    next.learn()
+    await next.by(poor)
+    await next.by(full)
+    expect(next.told()).toEqual([undefined])
+  })
+
+  it('goes over to all when those have it who can be asked less: their calls end first', async () => {
+    const shelf: Shelf = { ...stored(offerOf()), apart: true }
+    const { member, server, takeOne, told } = house({ stored: shelf })
+    takeOne()
+    server.auto = false
+    const less = member.handle(callOf('tools/call', { client: poor }))
+    await pass(0)
+    const more = [full, able('rich')].map(who => member.handle(callOf('tools/call', { client: who })))
+    await pass(0)
+    const later = member.handle(callOf('tools/call', { client: poor }))
+    await pass(5000)
+    expect(told()).toEqual(['form'])
+    server.auto = true
+    server.opened[0]?.answer()
+    const own = answeredBy(await less)
+    await pass(1000)
+    const shared = await Promise.all([...more, later].map(async call => answeredBy(await call)))
+    expect(new Set(shared).size).toBe(1)
+    expect(shared[0]).not.toBe(own)
+    expect(told()).toEqual(['form', undefined])
+    expect(shelf.apart).toBe(false)
+  })
+
+  it('waits for what a person has still to answer, a minute at most', async () => {
+    for (const answers of [true, false]) {
+      const { member, server, takeOne, told } = house({ stored: { ...stored(offerOf()), apart: true } })
+      takeOne()
+      server.auto = false
+      const asking = member.handle(callOf('tools/call', { client: poor }))
+      await pass(0)
+      server.last.kept.add('form')
+      server.opened[0]?.answer({ kind: 'inputRequired', requestState: 'form' })
+      await asking
+      server.auto = true
+      const more = member.handle(callOf('tools/call', { client: full }))
+      await pass(50_000)
+      expect(told()).toEqual(['form'])
+      if (answers) {
+        const answered = member.handle(callOf('tools/call', { client: poor, requestState: 'form', inputResponses: {} }))
+        await pass(0)
+        expect(answeredBy(await answered)).toBe(server.connections[0]?.pid)
+      } else await pass(10_000)
+      await pass(100)
+      expect(answeredBy(await more)).toBe(server.last.pid)
+      expect(told()).toEqual(['form', undefined])
+    }
+  })
+
+  it('starts once more for calls that wait for it, before it goes over', async () => {
+    const { member, server, takeOne, told } = house({ stored: { ...stored(offerOf()), apart: true }, policy: { limits: { concurrency: 1 } } })
+    takeOne()
+    server.auto = false
+    const calls = [poor, poor].map(who => member.handle(callOf('tools/call', { client: who })))
+    const died = refusalOf(calls[0]!)
+    await pass(0)
+    const more = member.handle(callOf('tools/call', { client: full }))
+    await pass(2000)
+    server.auto = true
+    server.last.die()
+    expect(await died).toMatchObject({ code: 'BACKEND_DIED' })
+    await pass(2000)
+    expect(await calls[1]).toMatchObject({ kind: 'complete' })
+    expect(answeredBy(await more)).toBe(server.last.pid)
+    expect(told()).toEqual(['form', 'form', undefined])
+  })
+
+  it('keeps the subscriptions of all, and is started for nobody else', async () => {
+    const { member, server, by, takeOne, learn } = house()
+    const watcher = new FakeWatcher({ resources: ['a:b'] }, poor)
+    const watch = member.watch(watcher)
+    await by(full)
+    learn()
+    takeOne()
+    await pass(600_000)
+    expect(server.connections).toHaveLength(1)
+    expect(server.attempts).toBe(2)
+    watcher.changes.length = 0
+    server.last.tell({ kind: 'resource', params: { uri: 'a:b' } })
+    expect(watcher.changes).toHaveLength(1)
+    expect(await watch.update({ ...watcher.interest, resources: ['a:c'] })).toMatchObject({ resources: ['a:c'] })
+    watch.close()
+    expect(heardBy(server.last, poor)).toBe(0)
+  })
+
+  it('grants a new subscription that finds out', async () => {
+    for (const [first, second] of [[full, poor], [poor, full]] as const) {
+      const { member, server, by, takeOne } = house({ stored: { ...stored(offerOf()), apart: true } })
+      takeOne()
+      await by(first)
+      const watcher = new FakeWatcher({ resources: ['a:b'] }, second)
+      const { granted } = member.watch(watcher)
+      await pass(5000)
+      expect(await granted).toMatchObject({ resources: ['a:b'], refused: new Map() })
+      server.last.tell({ kind: 'resource', params: { uri: 'a:b' } })
+      expect(watcher.changes).toContainEqual({ kind: 'resource', params: { uri: 'a:b' } })
+    }
+  })
+
+  it('is not taken for one while it is away for all', async () => {
+    const { member, server, by, learn } = house()
+    const shared = await by(full)
+    learn()
+    server.pingError = new McpError('BACKEND_HTTP', 'away')
+    server.starts = () => new McpError('BACKEND_START_FAILED', 'away')
+    const call = member.handle(callOf('tools/call', { client: poor }))
+    await pass(0)
+    expect(answeredBy(await call)).toBe(shared)
+    server.pingError = undefined
+    server.starts = () => undefined
+    await pass(1000)
+    expect(await by(poor)).not.toBe(shared)
   })
 })
 
@@ -128,6 +254,16 @@ describe('what continues a call', () => {
     expect(await by(poor, { params: { taskId: 't1' } })).toBe(shared)
     expect(await by(poor, { requestState: 'another' })).toBe(own)
     expect(await by(able('eve', 'form', 'eve'), { requestState: 'ticket' })).not.toBe(shared)
+  })
+
+  it('goes where it is kept, also when clients are told apart no longer', async () => {
+    const { server, by } = house({ stored: { ...stored(offerOf()), apart: true } })
+    const own = await by(poor)
+    server.last.kept.add('ticket')
+    server.toldOnce = false
+    const shared = await by(full)
+    expect(await by(poor)).toBe(shared)
+    expect(await by(poor, { requestState: 'ticket', inputResponses: {} })).toBe(own)
   })
 
   it('finds the instance of several that keeps it', async () => {
@@ -203,6 +339,49 @@ describe('who listens', () => {
     watch.close()
     server.last.tell({ kind: 'other', method: 'x/done', params: {} })
     expect(watcher.changes).toHaveLength(1)
+  })
+
+  it('listens once where clients are told apart no longer', async () => {
+    const { member, server, by } = house({ stored: { ...stored(offerOf()), apart: true } })
+    member.watch(new FakeWatcher({ resources: ['a:b'] }, poor))
+    await pass(0)
+    server.toldOnce = false
+    await by(full)
+    expect(server.connections.map(connection => heardBy(connection, poor))).toEqual([0, 1])
+    expect(server.last.watchers.filter(({ watcher }) => watcher.client === poor)).toHaveLength(1)
+  })
+
+  it('takes the news of lists from the server for everybody, whatever its own kind is shown', async () => {
+    const shelf: Shelf = stored(offerOf())
+    const { member, server, by, learn } = house({ stored: shelf })
+    await by(full)
+    learn()
+    await by(poor)
+    const [shared, own] = server.connections
+    const { handle } = own!
+    own!.handle = call => (call.method === 'tools/list' ? Promise.resolve({ kind: 'complete', result: { tools: [] } }) : handle(call))
+    const saved = shelf.saved.length
+    own?.tell({ kind: 'list', list: 'tools' })
+    await pass(1000)
+    server.tools = [{ name: 'a' }, { name: 'added' }]
+    own?.tell({ kind: 'list', list: 'tools' })
+    await pass(1000)
+    expect(member.offer?.tools).toEqual([{ name: 'a' }, { name: 'added' }])
+    expect(shelf.saved.slice(saved).map(({ tools }) => tools.length)).toEqual([1, 2])
+    expect(shared?.seen.filter(({ method }) => method === 'tools/list')).toHaveLength(3)
+    server.tools = [{ name: 'a' }]
+    shared?.die()
+    own?.tell({ kind: 'list', list: 'tools' })
+    await pass(1000)
+    await by(full)
+    await pass(1000)
+    expect(member.offer?.tools).toEqual([{ name: 'a' }])
+    for (let n = 0; n < 5; n++) {
+      server.last.die()
+      await pass(60_000)
+      await by(full)
+    }
+    expect(own?.watchers.filter(({ watcher, closed }) => watcher.client.id === 'gateway' && !closed)).toHaveLength(1)
   })
 
   it('hears of lists that the server of its own kind says have changed, and of no others', async () => {
