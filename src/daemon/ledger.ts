@@ -1,6 +1,7 @@
 /**
  * What a relay has written to one daemon and has no answer to, and how far each request reaches into the bytes written: so
- * that it is known which of them a daemon that leaves has never read. Knows no method.
+ * that it is known which of them a daemon that leaves has never read. Keeps bytes only as long as they may be needed for that,
+ * and no more of them than a bound. Knows no method.
  */
 import type { Message, RequestId } from '../transports/channel.ts'
 
@@ -10,38 +11,75 @@ export interface Held {
   readonly messages: readonly Message[]
 }
 
-interface Entry {
-  /** Bytes written up to the end of its line. */
-  readonly end: number
-  readonly line: Held
-}
+/** Of all lines kept; beyond it the oldest go, which are the likeliest to have been read. */
+const maxUnreadBytes = 32 * 1024 * 1024
 
 export class Ledger {
+  private readonly isToldAgain: (id: RequestId) => boolean
+  private readonly maxBytes: number
   private written = 0
-  private readonly open = new Map<RequestId, Entry>()
+  /** Open requests, each with the bytes written up to the end of its line. */
+  private readonly open = new Map<RequestId, number>()
+  /** Lines with requests that the daemon may not have read, in order, by the bytes written up to their ends. */
+  private readonly unread = new Map<number, Buffer>()
+  private unreadBytes = 0
   private readonly takenBack = new Set<RequestId>()
 
-  wrote(line: Held): void {
-    this.written += line.bytes.length
-    for (const { id, method } of line.messages)
-      if (method !== undefined && id !== undefined && id !== null) this.open.set(id, { end: this.written, line })
+  /** `isToldAgain`: the next daemon is asked this open request without its line. */
+  constructor(isToldAgain: (id: RequestId) => boolean, maxBytes = maxUnreadBytes) {
+    this.isToldAgain = isToldAgain
+    this.maxBytes = maxBytes
   }
 
-  /** Answered, or not wanted any more. */
-  settled(id: RequestId): void {
+  wrote({ bytes, messages }: Held): void {
+    this.written += bytes.length
+    let isNeeded = false
+    for (const { id, method } of messages) {
+      if (method === undefined || id === undefined || id === null) continue
+      this.open.set(id, this.written)
+      isNeeded ||= !this.isToldAgain(id)
+    }
+    if (!isNeeded) return
+    this.unread.set(this.written, alone(bytes))
+    this.unreadBytes += bytes.length
+    for (const end of this.unread.keys()) {
+      if (this.unreadBytes <= this.maxBytes) break
+      this.drop(end)
+    }
+  }
+
+  /** The daemon answered, so it has read all up to there: lines are read in order. */
+  answered(id: RequestId): void {
+    const read = this.open.get(id)
+    if (read === undefined) return
     this.open.delete(id)
+    for (const end of this.unread.keys()) {
+      if (end > read) break
+      this.drop(end)
+    }
+  }
+
+  /** The client does not want it any more. */
+  withdrawn(id: RequestId): void {
+    const end = this.open.get(id)
+    if (end === undefined) return
+    this.open.delete(id)
+    if (![...this.open.values()].includes(end)) this.drop(end)
   }
 
   /** Lines whose requests end beyond `heard` bytes, in order, without those that are told again anyway. */
-  takeBack(heard: number, isToldAgain: (id: RequestId) => boolean): Held[] {
-    const lines = new Set<Held>()
-    for (const [id, { end, line }] of [...this.open].sort(([, one], [, other]) => one.end - other.end)) {
-      if (end <= heard) continue
+  takeBack(heard: number): Buffer[] {
+    const ends = new Set<number>()
+    for (const [id, end] of this.open) {
+      const isToldAgain = this.isToldAgain(id)
+      if (end <= heard || !(isToldAgain || this.unread.has(end))) continue
       this.open.delete(id)
       this.takenBack.add(id)
-      if (!isToldAgain(id)) lines.add(line)
+      if (!isToldAgain) ends.add(end)
     }
-    return [...lines]
+    const lines = [...this.unread].filter(([end]) => ends.has(end)).map(([, bytes]) => bytes)
+    this.forget()
+    return lines
   }
 
   /** Whether this answers a request that was taken back, and is nobody's therefore. */
@@ -49,12 +87,26 @@ export class Ledger {
     return method === undefined && this.takenBack.delete(id as RequestId)
   }
 
-  /** The daemon is gone: forgets it all. Returns what was open. */
+  /** The daemon is gone: forgets it all. Returns what was open and is not told again. */
   close(): RequestId[] {
-    const ids = [...this.open.keys()]
+    const ids = [...this.open.keys()].filter(id => !this.isToldAgain(id))
     this.open.clear()
     this.takenBack.clear()
+    this.forget()
     this.written = 0
     return ids
   }
+
+  private drop(end: number): void {
+    this.unreadBytes -= this.unread.get(end)?.length ?? 0
+    this.unread.delete(end)
+  }
+
+  private forget(): void {
+    this.unread.clear()
+    this.unreadBytes = 0
+  }
 }
+
+/** A line without the rest of the chunk it came in. */
+const alone = (bytes: Buffer): Buffer => (bytes.buffer.byteLength > 2 * bytes.length ? Buffer.from(bytes) : bytes)

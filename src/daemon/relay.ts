@@ -32,6 +32,7 @@ const maxLineBytes = 17 * 1024 * 1024
 const patienceMs = 10_000
 /** Between two attempts to find one, milliseconds; the last one repeats. */
 const retryMs = [200, 1_000, 2_000, 5_000, 10_000]
+const notCarriedOut = 'the call was not carried out: call again'
 const newline = Buffer.from('\n')
 
 export class Relay {
@@ -41,7 +42,7 @@ export class Relay {
   private readonly replay = new Replay()
   private readonly said = new Splitter(maxLineBytes)
   /** Of the way there is. */
-  private readonly ledger = new Ledger()
+  private readonly ledger = new Ledger(id => this.replay.keeps(id))
   /** Requests of the daemon that the client has not answered. */
   private readonly asked = new Set<RequestId>()
   private held: Held[] = []
@@ -93,7 +94,7 @@ export class Relay {
     way.from.on('close', () => this.lost(way))
     way.from.on('error', () => this.lost(way))
     way.to.on('error', () => this.lost(way))
-    way.to.on('drain', () => this.options.input.resume())
+    way.to.on('drain', () => this.listen())
     const send = (message: Message): void => {
       if (this.way !== way) return
       const bytes = Buffer.from(`${JSON.stringify(message)}\n`)
@@ -113,7 +114,6 @@ export class Relay {
   private release(): void {
     if (this.leaving) return
     for (const line of this.held.splice(0)) this.forward(line)
-    this.options.input.resume()
     if (this.inputEnded) this.way?.to.end()
   }
 
@@ -138,7 +138,7 @@ export class Relay {
       const { method, id } = message
       if (method === undefined) this.asked.delete(id as RequestId)
       else this.replay.sent(message)
-      if (method === 'notifications/cancelled') this.ledger.settled(message.params?.['requestId'] as RequestId)
+      if (method === 'notifications/cancelled') this.ledger.withdrawn(message.params?.['requestId'] as RequestId)
     }
     this.write(line)
   }
@@ -173,7 +173,7 @@ export class Relay {
       const messages = envelopes(bytes)
       // Its refusal of what it was not asked any more.
       if (messages.length === 1 && this.ledger.isTakenBack(messages[0] as Message)) continue
-      for (const { method, id } of messages) if (method === undefined) this.ledger.settled(id as RequestId)
+      for (const { method, id } of messages) if (method === undefined) this.ledger.answered(id as RequestId)
       if (messages.length === 1 && this.replay.heard(messages[0] as Message)) continue
       for (const { method, id, params } of messages) {
         if (method === undefined) continue
@@ -191,7 +191,11 @@ export class Relay {
     this.leaving = why
     this.replay.leaving()
     if (heard === undefined) return
-    this.held.unshift(...this.ledger.takeBack(heard, id => this.replay.keeps(id)))
+    this.held = [...this.ledger.takeBack(heard).map(bytes => ({ bytes, messages: envelopes(bytes) })), ...this.held]
+  }
+
+  private listen(): void {
+    if (!this.inputEnded && !this.isOver) this.options.input.resume()
   }
 
   private clientEnded(): void {
@@ -209,12 +213,13 @@ export class Relay {
     this.isOpen = false
     way.close()
     this.replay.broken()
-    const gone = this.ledger.close().filter(id => !this.replay.keeps(id))
-    for (const id of gone) this.fail(id, 'the call may have been carried out; a new process takes over')
+    for (const id of this.ledger.close()) this.fail(id, 'the call may have been carried out; a new process takes over')
     for (const requestId of this.asked)
       this.tell({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason: 'who asked is gone' } })
     this.asked.clear()
     if (this.inputEnded && !this.isOwed) return this.end()
+    // It may have been about to take more, and will never say so now.
+    this.listen()
     // Stopped by somebody: nothing runs again before it is needed.
     if (this.leaving !== 'stop' || this.isOwed) void this.search()
   }
@@ -228,7 +233,10 @@ export class Relay {
     this.isSearching = true
     const timer = setTimeout(() => {
       this.refuses = true
+      const opening = this.replay.giveUp()
+      if (opening !== undefined) this.fail(opening, notCarriedOut)
       this.refuse(this.held.splice(0))
+      if (this.inputEnded) this.end()
     }, patienceMs)
     for (let attempt = 0; !this.isOver; attempt++) {
       try {
@@ -247,7 +255,7 @@ export class Relay {
 
   private refuse(held: readonly Held[]): void {
     for (const { messages } of held)
-      for (const { method, id } of messages) if (method !== undefined && id !== undefined && id !== null) this.fail(id, 'the call was not carried out: call again')
+      for (const { method, id } of messages) if (method !== undefined && id !== undefined && id !== null) this.fail(id, notCarriedOut)
   }
 
   private fail(id: RequestId, hint: string): void {

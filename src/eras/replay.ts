@@ -18,10 +18,8 @@ export class Replay {
   private confirmed: { params: Params } | undefined
   private level: Params
   private readonly followed = new Map<unknown, Params>()
-  /** Open requests that are subscriptions. */
-  private readonly streams = new Map<RequestId, Message>()
-  /** Streams opened again, whose second confirmation the client has not asked for. */
-  private readonly reopened = new Set<unknown>()
+  /** Open requests that are subscriptions, and whether the client has the confirmation of each. */
+  private readonly streams = new Map<unknown, { readonly message: Message; isConfirmed: boolean }>()
   private isLeaving = false
   private awaited: { readonly id: RequestId; readonly next: () => void; readonly timer: NodeJS.Timeout } | undefined
 
@@ -32,10 +30,9 @@ export class Replay {
       case 'initialize':
         // The second word of a client that opens twice counts, and with it all begins anew.
         if (id === undefined || id === null) return
+        this.forget()
         this.opening = { id, params, answered: false }
-        this.confirmed = undefined
-        this.level = undefined
-        return this.followed.clear()
+        return
       case 'notifications/initialized':
         this.confirmed = { params }
         return
@@ -47,9 +44,9 @@ export class Replay {
       case 'resources/unsubscribe':
         return void this.followed.delete(params?.['uri'])
       case 'subscriptions/listen':
-        return void (id !== undefined && id !== null && this.streams.set(id, message))
+        return void (id !== undefined && id !== null && this.streams.set(id, { message, isConfirmed: false }))
       case 'notifications/cancelled':
-        return void this.streams.delete(params?.['requestId'] as RequestId)
+        return void this.streams.delete(params?.['requestId'])
       default:
     }
   }
@@ -57,7 +54,7 @@ export class Replay {
   /** The server said this. True = it is not for the client. */
   heard(message: Message): boolean {
     const { id, method } = message
-    if (method !== undefined) return this.reopened.size > 0 && this.isSecondConfirmation(message)
+    if (method !== undefined) return this.isSecondConfirmation(message)
     if (id === undefined || id === null) return false
     if (this.opening?.id === id && !this.opening.answered) this.opening.answered = true
     // A server that leaves ends its streams; they go on with the next one.
@@ -83,9 +80,16 @@ export class Replay {
     return this.opening !== undefined && !this.opening.answered
   }
 
+  /** No server will be told of an opening that is not answered yet. Returns its id; undefined = there is none. */
+  giveUp(): RequestId | undefined {
+    if (!this.isOpening) return undefined
+    const id = this.opening?.id
+    this.forget()
+    return id
+  }
+
   /** Tells a new server all of it. `done` is called once it may hear more. */
   tell(send: (message: Message) => void, done: () => void): void {
-    this.reopened.clear()
     this.isLeaving = false
     const { opening } = this
     const rest = (): void => {
@@ -95,7 +99,8 @@ export class Replay {
     if (!opening) return rest()
     if (!opening.answered) {
       send({ jsonrpc: '2.0', id: opening.id, method: 'initialize', ...(opening.params && { params: opening.params }) })
-      return done()
+      // What the client has said since, it said without waiting for the answer either.
+      return rest()
     }
     const id = this.nextId()
     const timer = setTimeout(() => this.awaited?.next(), patienceMs)
@@ -120,10 +125,14 @@ export class Replay {
     if (this.confirmed) send({ jsonrpc: '2.0', method: 'notifications/initialized', ...(this.confirmed.params && { params: this.confirmed.params }) })
     if (this.level) say('logging/setLevel', this.level)
     for (const params of this.followed.values()) say('resources/subscribe', params)
-    for (const [id, message] of this.streams) {
-      this.reopened.add(id)
-      send(message)
-    }
+    for (const { message } of this.streams.values()) send(message)
+  }
+
+  private forget(): void {
+    this.opening = undefined
+    this.confirmed = undefined
+    this.level = undefined
+    this.followed.clear()
   }
 
   private isOurs(id: RequestId): boolean {
@@ -138,6 +147,9 @@ export class Replay {
   private isSecondConfirmation({ method, params }: Message): boolean {
     if (method !== 'notifications/subscriptions/acknowledged') return false
     const meta = params?.['_meta'] as { [key: string]: unknown } | undefined
-    return this.reopened.delete(meta?.['io.modelcontextprotocol/subscriptionId'])
+    const stream = this.streams.get(meta?.['io.modelcontextprotocol/subscriptionId'])
+    if (!stream || stream.isConfirmed) return stream !== undefined
+    stream.isConfirmed = true
+    return false
   }
 }

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Relay, type Way } from '../../../src/daemon/relay.ts'
 
 type Json = { [key: string]: any }
@@ -289,6 +289,90 @@ describe('a relay', () => {
     await relay.over
   })
 
+  it('tells the next one that the client has opened, where a leaving one had read nothing of it', async () => {
+    const { send, got, at, input, methods } = rig(undefined, false)
+    input.cork()
+    send({ id: 1, method: 'initialize', params: {} })
+    send({ method: 'notifications/initialized' })
+    send({ id: 2, method: 'tools/list' })
+    input.uncork()
+    await quiet()
+    at(0).say({ daemon: 'restart', heard: 0 })
+    at(0).from.end()
+    await quiet(40)
+    expect(methods(1)).toEqual(['initialize', 'notifications/initialized', 'tools/list'])
+    at(1).say({ id: 2, result: {} })
+    await quiet()
+    expect(got.map(({ id, error }) => [id, error])).toEqual([[1, undefined], [2, undefined]])
+  })
+
+  it('passes on the confirmation of a stream that a leaving one had not read', async () => {
+    const { send, got, at } = rig(undefined, false)
+    send({ id: 's', method: 'subscriptions/listen', params: { notifications: {} } })
+    await quiet()
+    at(0).say({ daemon: 'restart', heard: 0 })
+    at(0).from.end()
+    await quiet(40)
+    const stamp = { _meta: { 'io.modelcontextprotocol/subscriptionId': 's' } }
+    for (let i = 0; i < 2; i++) {
+      at(i + 1).say({ method: 'notifications/subscriptions/acknowledged', params: stamp })
+      await quiet()
+      at(i + 1).die()
+      await quiet(40)
+    }
+    expect(got.map(({ method }) => method)).toEqual(['notifications/subscriptions/acknowledged'])
+  })
+
+  it('hears the client again when one is gone that had not taken all it was sent', async () => {
+    const { send, got, at, open, ways, methods, input } = rig()
+    await open()
+    // Enough that the way says it can take no more, which one that does not read never takes back.
+    at(0).to.removeAllListeners('data')
+    at(0).to.pause()
+    send({ method: 'notifications/large', params: { text: 'x'.repeat(10_000) } })
+    send({ method: 'notifications/large', params: { text: 'x'.repeat(100_000) } })
+    await quiet()
+    expect(input.isPaused()).toBe(true)
+    at(0).say({ daemon: 'stop', heard: at(0).bytes })
+    at(0).from.end()
+    await quiet(40)
+    expect(ways).toHaveLength(1)
+    expect(input.isPaused()).toBe(false)
+    send({ id: 1, method: 'tools/list' })
+    await quiet(40)
+    expect(methods(1).at(-1)).toBe('tools/list')
+    at(1).say({ id: 1, result: {} })
+    await quiet()
+    expect(got).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }])
+  })
+
+  it('hears the client while it looks for the next one, and when that one leaves at once', async () => {
+    const next = [new Fake(false), new Fake()]
+    let give: () => void = () => {}
+    const { send, at, open, input, methods } = rig(() => new Promise(resolve => (give = () => resolve(next.shift() as Fake))))
+    await open()
+    at(0).to.removeAllListeners('data')
+    at(0).to.pause()
+    for (const size of [10_000, 100_000]) send({ id: size, method: 'large', params: { text: 'x'.repeat(size) } })
+    await quiet()
+    expect(input.isPaused()).toBe(true)
+    at(0).die()
+    await quiet()
+    expect(input.isPaused()).toBe(false)
+    give()
+    await quiet()
+    at(1).say({ daemon: 'stop', heard: 0 })
+    at(1).say({ id: at(1).heard[0]?.['id'], error: { code: -32603, message: 'the gateway is shutting down' } })
+    await quiet()
+    at(1).from.end()
+    await quiet()
+    send({ id: 1, method: 'tools/list' })
+    await quiet()
+    give()
+    await quiet(40)
+    expect(methods(2).at(-1)).toBe('tools/list')
+  })
+
   it('lets one that was stopped be, until it is needed', async () => {
     const { send, at, open, ways, methods } = rig()
     await open()
@@ -331,6 +415,45 @@ describe('a relay', () => {
     await quiet()
     input.end()
     await relay.over
+  })
+
+  describe('when no daemon can be had', () => {
+    const patience = async (rigged: ReturnType<typeof rig>, isGone = false) => {
+      rigged.send({ id: 'hello', method: 'initialize', params: {} })
+      await quiet()
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+      rigged.at(0).die()
+      if (isGone) rigged.input.end()
+      await vi.advanceTimersByTimeAsync(10_100)
+      vi.useRealTimers()
+      await quiet()
+    }
+    const refusal = (id: string | number) => ({ id, error: { data: { code: 'DAEMON_DIED', hint: expect.stringContaining('call again') } } })
+
+    it('refuses an opening as well, and is over for a client that is gone', async () => {
+      const rigged = rig(() => Promise.reject(new Error('none')), false)
+      await patience(rigged, true)
+      expect(rigged.got).toMatchObject([refusal('hello')])
+      await rigged.relay.over
+    })
+
+    it('forgets an opening that it refused', async () => {
+      let give: (way: Fake) => void = () => {}
+      const rigged = rig(() => new Promise(resolve => (give = resolve)), false)
+      await patience(rigged)
+      const { send, got, methods, at } = rigged
+      send({ id: 1, method: 'early' })
+      await quiet()
+      expect(got).toMatchObject([refusal('hello'), refusal(1)])
+      give(new Fake())
+      await quiet()
+      expect(methods(1)).toEqual([])
+      send({ id: 'again', method: 'initialize', params: {} })
+      await quiet(40)
+      expect(methods(1)).toEqual(['initialize'])
+      expect(at(1).heard[0]).toMatchObject({ id: 'again' })
+      expect(got.at(-1)).toMatchObject({ id: 'again', result: {} })
+    })
   })
 
   it('is over when it is stopped, at the second word at once', async () => {
