@@ -2,10 +2,12 @@
  * Clients of revision 2026-07-28 that can be asked different things, in front of one server of an older revision, which hears
  * what its client can do only once (2026-07-28 basic/index, "Capabilities"; 2025-11-25 basic/lifecycle).
  */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
 import { modernRequest, openSession, rawHttp, type HttpAnswer, type RawHttp } from '../fixtures/clients/raw-http.ts'
-import { createSandbox, remoteBackend, serve, stdioBackend, type Started } from './harness.ts'
+import { createSandbox, remoteBackend, root, serve, stdioBackend, type Started } from './harness.ts'
 
 const sandbox = createSandbox()
 const started: Started[] = []
@@ -69,5 +71,43 @@ describe.each(['stdio', 'http'] as const)('a server over %s', transport => {
     const session = await openSession(raw)
     const [message] = (await raw.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: needy, arguments: {} } }, session)).messages
     expect(message).toMatchObject({ id: 9, result: { isError: true } })
+  })
+})
+
+describe('a server that shows its tools by what its client can do', () => {
+  const name = 'trigger-sampling-request'
+  const rich = { sampling: {}, elicitation: {}, roots: {} }
+  const poor = { elicitation: {} }
+  const config = {
+    mcpServers: { everything: { command: process.execPath, args: [join(root, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'), 'stdio'] } },
+    names: { prefix: 'never' },
+  }
+  const open = async () => {
+    const listener = await serve(sandbox, config)
+    started.push(listener)
+    const raw = rawHttp(listener.url)
+    clients.push(raw)
+    let id = 0
+    const send = async (method: string, params: JsonObject, capabilities: JsonObject) =>
+      (await raw.post(...modernRequest(++id, method, params, capabilities))).messages.at(-1) as { result?: JsonObject; error?: JsonObject }
+    const names = async (capabilities: JsonObject) =>
+      ((await send('tools/list', {}, capabilities)).result?.['tools'] as JsonObject[]).map(tool => tool['name'])
+    const call = (capabilities: JsonObject) => send('tools/call', { name, arguments: { prompt: 'p' } }, capabilities)
+    return { listener, names, call }
+  }
+
+  it('shows all of them what it shows the ablest, whoever calls, and after a restart', async () => {
+    const { listener, names, call } = await open()
+    const all = await names(rich)
+    expect(all).toContain(name)
+    for (let n = 0; n < 3; n++) {
+      // The first of these has clients told apart; from then on the poor have a server that says at its start that its list has changed.
+      await call(poor)
+      await sleep(700)
+      expect(await names(rich)).toEqual(all)
+      expect(Object.values((await call(rich)).result?.['inputRequests'] as JsonObject)).toMatchObject([{ method: 'sampling/createMessage' }])
+    }
+    await listener.stop()
+    expect(await (await open()).names(poor)).toEqual(all)
   })
 })
