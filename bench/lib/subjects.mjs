@@ -34,10 +34,10 @@ async function ourServe(servers) {
   return { command: node, args: [ours, 'serve', '--http', '--no-auth', '--port', String(port), '--config', config], env, url: `http://127.0.0.1:${port}/mcp` }
 }
 
-/** Paths are `client>backend`. `backend`: arguments of the stdio backend, or the URL of the one over HTTP. */
-export function subjectsOf(path, { backend, url, httpPid, era, backendEra = era }) {
+/** Paths are `client>backend`. `backend`: arguments of the stdio backend, or the URL of the one over HTTP. `limits`: ours, if not the usual. */
+export function subjectsOf(path, { backend, url, httpPid, era, backendEra = era, limits }) {
   const [front, back] = path.split('>')
-  const servers = { b: back === 'stdio' ? { command: node, args: backend } : { url } }
+  const servers = { b: { ...(back === 'stdio' ? { command: node, args: backend } : { url }), ...(limits && { limits }) } }
   const stdio = spec => async () => open({ era, ...(await spec()) })
   const http = spec => async () => openHttp({ era, ...(await spec()) })
   const start = front === 'stdio' ? stdio : http
