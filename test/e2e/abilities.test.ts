@@ -20,14 +20,14 @@ afterAll(async () => {
 
 const choosy = 'test_input_required_result_capabilities'
 const needy = 'test_missing_capability'
+const asked = ({ messages: [message] }: HttpAnswer): unknown[] =>
+  Object.values(((message?.['result'] as JsonObject)?.['inputRequests'] ?? {}) as JsonObject).map(ask => (ask as JsonObject)['method'])
 
 describe.each(['stdio', 'http'] as const)('a server over %s', transport => {
   let raw: RawHttp
   let id = 0
   const call = (name: string, capabilities: JsonObject, more: JsonObject = {}): Promise<HttpAnswer> =>
     raw.post(...modernRequest(++id, 'tools/call', { name, arguments: {}, ...more }, capabilities))
-  const asked = ({ messages: [message] }: HttpAnswer): unknown[] =>
-    Object.values(((message?.['result'] as JsonObject)?.['inputRequests'] ?? {}) as JsonObject).map(ask => (ask as JsonObject)['method'])
 
   beforeAll(async () => {
     const alias = `old-${transport}`
@@ -109,5 +109,44 @@ describe('a server that shows its tools by what its client can do', () => {
     }
     await listener.stop()
     expect(await (await open()).names(poor)).toEqual(all)
+  })
+})
+
+describe('a server that takes one connection only', () => {
+  const rich = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} }
+  const poor = { roots: {} }
+
+  it('is had by the able, also when the less able came first after a restart', async () => {
+    const { command, args } = stdioBackend(sandbox, 'v2-legacy', 'single') as { command: string; args: string[] }
+    const [server, ...rest] = args as [string, ...string[]]
+    const only = sandbox.write('only.mjs', `
+      import { closeSync, openSync, rmSync } from 'node:fs'
+      const lock = ${JSON.stringify(join(sandbox.dir, 'only.lock'))}
+      closeSync(openSync(lock, 'wx'))
+      process.on('exit', () => rmSync(lock))
+      await import(${JSON.stringify(server)})
+    `)
+    const config = { mcpServers: { single: { command, args: [only, ...rest] } }, names: { prefix: 'never' } }
+    const open = async () => {
+      const listener = await serve(sandbox, config)
+      started.push(listener)
+      const raw = rawHttp(listener.url)
+      clients.push(raw)
+      let id = 0
+      const call = (name: string, capabilities: JsonObject) => raw.post(...modernRequest(++id, 'tools/call', { name, arguments: {} }, capabilities))
+      return { listener, call, list: () => raw.post(...modernRequest(++id, 'tools/list')) }
+    }
+    const first = await open()
+    await first.list()
+    // It asks for more than this client can do: known from here on, and used after the restart.
+    await first.call(needy, poor)
+    await first.listener.stop()
+    const { call } = await open()
+    const fine = { status: 200, messages: [{ result: { content: [{ type: 'text' }] } }] }
+    expect(await call('test_simple_text', poor)).toMatchObject(fine)
+    for (let n = 0; n < 2; n++) {
+      expect(asked(await call(choosy, rich))).toContain('sampling/createMessage')
+      expect(await call('test_simple_text', poor)).toMatchObject(fine)
+    }
   })
 })
