@@ -32,6 +32,8 @@ const maxLineBytes = 17 * 1024 * 1024
 const patienceMs = 10_000
 /** Between two attempts to find one, milliseconds; the last one repeats. */
 const retryMs = [200, 1_000, 2_000, 5_000, 10_000]
+/** What waits for the next daemon, before the client is not read any more. */
+const maxHeldBytes = 32 * 1024 * 1024
 const notCarriedOut = 'the call was not carried out: call again'
 const newline = Buffer.from('\n')
 
@@ -46,6 +48,8 @@ export class Relay {
   /** Requests of the daemon that the client has not answered. */
   private readonly asked = new Set<RequestId>()
   private held: Held[] = []
+  /** Of all lines held since they were last taken. */
+  private heldBytes = 0
   private way: Way | undefined
   /** Whether the way has been told everything, so that new lines may go. */
   private isOpen = false
@@ -113,7 +117,7 @@ export class Relay {
   /** What waited goes, in order, unless this one leaves as well. */
   private release(): void {
     if (this.leaving) return
-    for (const line of this.held.splice(0)) this.forward(line)
+    for (const line of this.taken()) this.forward(line)
     if (this.inputEnded) this.way?.to.end()
   }
 
@@ -160,6 +164,8 @@ export class Relay {
   private hold(one: Held): void {
     if (this.refuses) return this.refuse([one])
     this.held.push(one)
+    this.heldBytes += one.bytes.length
+    if (this.heldBytes > maxHeldBytes) this.options.input.pause()
     if (!this.way && !this.isSearching) void this.search()
   }
 
@@ -235,7 +241,7 @@ export class Relay {
       this.refuses = true
       const opening = this.replay.giveUp()
       if (opening !== undefined) this.fail(opening, notCarriedOut)
-      this.refuse(this.held.splice(0))
+      this.refuse(this.taken())
       if (this.inputEnded) this.end()
     }, patienceMs)
     for (let attempt = 0; !this.isOver; attempt++) {
@@ -251,6 +257,12 @@ export class Relay {
       }
     }
     clearTimeout(timer)
+  }
+
+  private taken(): Held[] {
+    this.heldBytes = 0
+    this.listen()
+    return this.held.splice(0)
   }
 
   private refuse(held: readonly Held[]): void {

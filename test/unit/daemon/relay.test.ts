@@ -107,6 +107,32 @@ describe('a relay', () => {
     expect(got.map(({ id, error }) => [id, error?.data?.code, error?.code])).toEqual([[3, undefined, undefined], [1, 'DAEMON_DIED', -32603], ['1', 'DAEMON_DIED', -32603]])
   })
 
+  it('reads no more than it can hold while no daemon is to be had, and passes all of it on', async () => {
+    let found = (_: Fake): void => {}
+    const { input, send, at, open } = rig(() => new Promise(resolve => (found = resolve)))
+    await open()
+    at(0).die()
+    await quiet()
+    const filler = 'x'.repeat(1024 * 1024)
+    let sent = 0
+    const more = (): void => {
+      while (sent < 60 && !input.isPaused()) send({ id: ++sent, method: 'tools/call', params: { filler } })
+    }
+    while (sent < 60 && !input.isPaused()) {
+      more()
+      await quiet(1)
+    }
+    expect(input.isPaused()).toBe(true)
+    expect(sent).toBeLessThan(60)
+    found(new Fake())
+    await quiet(50)
+    while (sent < 60) {
+      more()
+      await quiet(1)
+    }
+    await vi.waitFor(() => expect(at(1).heard.filter(({ method }) => method === 'tools/call').map(({ id }) => id)).toEqual(Array.from({ length: 60 }, (_, n) => n + 1)))
+  })
+
   it('tells the next daemon what the client had said, and keeps the answers to itself', async () => {
     const { send, got, at, open, methods } = rig()
     await open()
