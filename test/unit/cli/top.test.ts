@@ -31,8 +31,10 @@ describe('top', () => {
   it('adds the memory of processes that are here', async () => {
     const io = fakeIo()
     // A tree of our own: the runner's parent is not ours to count on every system.
-    const child = (await import('node:child_process')).spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'])
+    const child = (await import('node:child_process')).spawn(process.execPath, ['-e', 'console.log(1); setTimeout(() => {}, 60000)'])
     try {
+      // Just after the fork it has hardly any memory of its own.
+      await new Promise(resolve => child.stdout.once('data', resolve))
       const here = { ...state, backends: [{ ...backend, pid: child.pid }] }
       await top({ look: async () => here }, contextFor(io, { json: true }), new CancelSource(), true)
       const { memoryBytes } = JSON.parse(io.out()).backends[0]
