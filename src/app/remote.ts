@@ -35,7 +35,7 @@ export function patient(connection: Connection): Connection {
     closed: connection.closed,
     toldOnce: connection.toldOnce,
     handle,
-    ...(connection.holds ? { holds: (call: Call) => connection.holds!(call) } : {}),
+    ...(connection.holds ? { holds: (call?: Call) => connection.holds!(call) } : {}),
     describe: () => connection.describe(),
     watch: watcher => connection.watch(watcher),
     notify: (method, params, client) => connection.notify(method, params, client),

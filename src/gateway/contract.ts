@@ -201,8 +201,8 @@ export interface Connection extends Backend {
   readonly closed: Promise<Error | undefined>
   /** Its server hears once, when the connection is opened, what clients can be asked. */
   readonly toldOnce?: boolean | undefined
-  /** Whether what this call continues (a state, a task) is kept in this very connection. Absent: none keeps anything. */
-  holds?(call: Call): boolean
+  /** Whether what this call continues (a state, a task) is kept in this very connection; without one, whether any task is unfinished. Absent: none keeps anything. */
+  holds?(call?: Call): boolean
   /** A cheap sign of life. Rejects when the server does not answer in `timeoutMs`. */
   ping(timeoutMs: number): Promise<void>
 }

@@ -66,6 +66,7 @@ class ConfiguredMember implements Member {
       stored: options.stored,
       log,
       changed: lists => this.offerChanged(lists),
+      stale: () => this.lookAgain(),
       failing: error => (error ? this.source?.life.ail('lists', error, 'list') : this.source?.life.well('lists')),
     })
     this.shares = new Shares(specs, { alias, policy, slots, random, repeatable, log }, options.stored?.apart, {
@@ -178,7 +179,8 @@ class ConfiguredMember implements Member {
   private parted(apart: boolean | undefined): void {
     const { stored } = this.options
     if (!stored) return
-    stored.apart = apart
+    // That there can be one only may have been a mistake: the next start finds out anew.
+    stored.apart = apart || undefined
     if (this.offering.offer) stored.save(this.offering.offer)
   }
 
@@ -229,6 +231,12 @@ class ConfiguredMember implements Member {
     this.confirmLater(confirmAgainMs)
     if (performance.now() < this.offering.confirmedAt + this.options.maxAge) return
     if (this.offering.attached) return this.offering.refresh()
+    this.lookAgain()
+  }
+
+  /** Starts the server that tells what there is, for as long as it takes to ask it. */
+  private lookAgain(): void {
+    if (this.closed || this.confirmingSince !== undefined) return
     this.confirmingSince = performance.now()
     void this.shares.primary.bringUp().catch(() => (this.confirmingSince = undefined))
   }

@@ -31,6 +31,8 @@ export interface OfferingOptions {
   readonly log: Log
   /** It differs from before: in these lists, or (none) in the description only. */
   readonly changed: (lists: readonly ListKind[]) => void
+  /** Something differs, and there is no source to ask. */
+  readonly stale: () => void
   /** Lists could not be fetched, or (undefined) all could. */
   readonly failing: (error: McpError | undefined) => void
 }
@@ -78,14 +80,15 @@ export class Offering {
 
   /**
    * Listens for as long as the connection lasts. Where it is not the source it shows its own clients' lists, so what it says
-   * has changed is a reason to ask the source; one that comes later is asked for everything.
+   * has changed is a reason to ask the source, and where there is none, to have one: it is asked for everything.
    */
   hear(connection: Connection): Watch {
     return connection.watch({
       client: this.options.self,
       interest: { lists: listKinds, resources: [], logLevel: undefined, roots: undefined },
       change: change => {
-        if (change.kind !== 'list' || !this.source) return
+        if (change.kind !== 'list') return
+        if (!this.source) return this.options.stale()
         for (const part of partsOf[change.list]) this.source.due.add(part)
         this.later(this.source)
       },

@@ -92,7 +92,7 @@ export interface Stored {
   /** Called whenever a live server has confirmed its whole offer, changed or not. */
   save(offer: Offer): void
   /**
-   * Whether this backend's clients are told apart by what they can be asked; `false`: they never will be, undefined: not yet.
+   * Whether this backend's clients are told apart by what they can be asked; undefined: not that we know.
    * Kept with the next `save`, filled in by `load`.
    */
   apart?: boolean | undefined

@@ -26,9 +26,10 @@ const lonelyMs = 60_000
 const graceMs = 1000
 /** How long a server must have answered after another could not be had. */
 const proofMs = 2000
-/** A server that has to go waits for its calls, looked at this often, and so long for what persons have still to answer. */
+/** A server that has to go waits for its calls, looked at this often, and so long for what persons have still to answer, and for tasks. */
 const lookMs = 50
 const answersMs = 60_000
+const tasksMs = 300_000
 
 export class Shares {
   /**
@@ -43,8 +44,8 @@ export class Shares {
   private primaryPrincipal: string | undefined
   /** Clients that can be asked less than a server for everybody is told have servers that know it; `false`: never will. */
   private apart: boolean | undefined
-  /** Settles when the servers of those who were told apart are gone; set once they never will be again. */
-  private room: Promise<unknown> | undefined
+  /** Groups that have to go, since clients are told apart no longer: when each is gone. */
+  private readonly leaving = new Map<Group, Promise<void>>()
   private closed = false
 
   /** `apart`: so it was when it last ran. */
@@ -137,7 +138,7 @@ export class Shares {
     /** Whether its last start failed because there can be one server only. */
     let only: Promise<boolean> | undefined
     const forMany = this.around.policy.share === 'auto' && !abilities
-    return new Group({
+    const group: Group = new Group({
       specs: this.specs,
       audience: { client, abilities, askedBeyond: forMany ? () => this.tellApart(true) : undefined },
       principal,
@@ -156,7 +157,7 @@ export class Shares {
           this.review(group)
         },
         // Those that have to go may be needed once more for the calls that are waited for.
-        room: () => (abilities ? undefined : this.room),
+        room: () => (abilities ? undefined : this.roomFor(group)),
         instead: client =>
           (abilities || only) && Promise.resolve(only).then(isOnly => (isOnly || abilities ? this.first(client) : undefined)),
         deserted: group => {
@@ -164,33 +165,40 @@ export class Shares {
         },
       },
     })
+    return group
   }
 
   /** Some servers take one connection and no more: then all share it, as before. Resolves with whether this is one. */
   private async giveIn(group: Group, { spec }: Instance): Promise<boolean> {
     const owner = this.ownerOf(group)
-    for (const other of [...this.all()])
-      if (other !== group && this.ownerOf(other) === owner)
-        for (const [instance, connection] of other.live()) {
-          if (instance.spec !== spec) continue
-          // One that is away for all of them has another reason.
-          const there = await connection.ping(proofMs).then(() => true, () => false)
-          if (!there) continue
-          this.tellApart(false)
-          return true
-        }
-    return false
+    const connections = (): Connection[] =>
+      [...this.all()].filter(other => this.ownerOf(other) === owner)
+        .flatMap(other => [...other.live()]).filter(([instance]) => instance.spec === spec).map(([, connection]) => connection)
+    const [only, second] = connections()
+    // Where there are two, there can be three: it failed for another reason.
+    if (!only || second) return false
+    // So it did where the one is away as well, or where a next attempt has succeeded meanwhile.
+    const there = await only.ping(proofMs).then(() => true, () => false)
+    if (!there || connections().length > 1) return false
+    this.tellApart(false)
+    return true
   }
 
-  /** Ends the servers of those who were told apart, once their calls have ended. */
-  private async join(): Promise<void> {
-    const until = performance.now() + answersMs
-    const lesser = [...this.groups.values()].filter(({ abilities }) => abilities)
-    await Promise.all(lesser.map(async group => {
-      while (!this.closed && (group.load > 0 || (group.busy && performance.now() < until)))
-        await new Promise(resolve => setTimeout(resolve, lookMs).unref())
-      await this.remove(group)
-    }))
+  /** Settles when the servers of those of the same principal who were told apart are gone. */
+  private roomFor(group: Group): Promise<unknown> | undefined {
+    if (this.leaving.size === 0) return undefined
+    return Promise.all([...this.leaving].filter(([other]) => this.ownerOf(other) === this.ownerOf(group)).map(([, gone]) => gone))
+  }
+
+  /** Ends a server of those who were told apart, once its calls have ended. */
+  private async dissolve(group: Group): Promise<void> {
+    const began = performance.now()
+    const isWaiting = (ms: number): boolean => performance.now() - began < ms
+    const keepsTasks = (): boolean => [...group.live()].some(([, connection]) => connection.holds?.())
+    while (!this.closed && (group.load > 0 || (group.busy && isWaiting(answersMs)) || (isWaiting(tasksMs) && keepsTasks())))
+      await new Promise(resolve => setTimeout(resolve, lookMs).unref())
+    await this.remove(group)
+    this.leaving.delete(group)
   }
 
   /** From now on clients are told apart by what they can be asked, or no longer; those who listen go where their calls will. */
@@ -203,7 +211,7 @@ export class Shares {
         const target = this.of(ear.client)
         if (target && target !== group) target.adopt(ear, group)
       }
-    if (apart === false) this.room = this.join()
+    if (apart === false) for (const group of this.groups.values()) if (group.abilities) this.leaving.set(group, this.dissolve(group))
   }
 
   /** A group of somebody who is not there, and with nothing running, is not kept. */

@@ -144,7 +144,9 @@ class LegacyConnection implements Connection, Desk {
     return call.inputResponses ? this.retry(call) : this.begin(call)
   }
 
-  holds({ requestState, params }: Call): boolean {
+  holds(call?: Call): boolean {
+    if (!call) return this.ownership.unfinished
+    const { requestState, params } = call
     return requestState !== undefined ? this.asks.parked.has(requestState) : this.ownership.task(params['taskId']) !== undefined
   }
 

@@ -29,12 +29,19 @@ export interface ElicitationOwner {
 
 export class Ownership {
   private readonly tasks = new Map<string, TaskOwner>()
+  /** Tasks that clients look after themselves and whose end nobody has told us. */
+  private readonly open = new Map<string, true>()
   private readonly tokens = new Map<string | number, TaskOwner>()
   private readonly elicitations = new Map<string, ElicitationOwner>()
 
   addTask(owner: TaskOwner): void {
     remember(this.tasks, owner.taskId, owner)
+    if (!owner.open) remember(this.open, owner.taskId, true)
     if (owner.token !== undefined && owner.progress) remember(this.tokens, owner.token, owner)
+  }
+
+  get unfinished(): boolean {
+    return this.open.size > 0
   }
 
   task(taskId: unknown): TaskOwner | undefined {
@@ -51,7 +58,9 @@ export class Ownership {
   /** Takes a task's status; a task that has ended makes no more progress. */
   status(params: JsonObject | undefined): TaskOwner | undefined {
     const owner = this.task(params?.['taskId'])
-    if (owner?.token !== undefined && terminal.has(params?.['status'])) this.tokens.delete(owner.token)
+    if (!owner || !terminal.has(params?.['status'])) return owner
+    this.open.delete(owner.taskId)
+    if (owner.token !== undefined) this.tokens.delete(owner.token)
     return owner
   }
 

@@ -70,10 +70,13 @@ export class FakeConnection implements Connection {
     })
   }
 
+  /** A task that a client has yet to ask for. */
+  unfinished = false
+
   describe = async () => this.server.description
 
-  holds({ requestState, params }: Call): boolean {
-    return this.kept.has(requestState ?? params['taskId'])
+  holds(call?: Call): boolean {
+    return call ? this.kept.has(call.requestState ?? call.params['taskId']) : this.unfinished
   }
 
   watch(watcher: Watcher): Watch {

@@ -109,14 +109,14 @@ describe('clients of different abilities', () => {
 })
 
 describe('a server that takes one connection only', () => {
-  it('is shared for good once that is known, also after the next start', async () => {
+  it('is shared once that is known, for as long as we run', async () => {
     const shelf: Shelf = stored(offerOf())
     const { server, by, takeOne, learn } = house({ stored: shelf })
     const shared = await by(full)
     learn()
     takeOne()
     expect(await by(poor)).toBe(shared)
-    expect(shelf.apart).toBe(false)
+    expect(shelf.apart).toBeUndefined()
     learn()
     await pass(600_000)
     expect(await by(poor)).toBe(shared)
@@ -126,7 +126,7 @@ describe('a server that takes one connection only', () => {
     next.learn()
     await next.by(poor)
     await next.by(full)
-    expect(next.told()).toEqual([undefined])
+    expect(next.told()).toEqual([undefined, 'form'])
   })
 
   it('goes over to all when those have it who can be asked less: their calls end first', async () => {
@@ -149,7 +149,7 @@ describe('a server that takes one connection only', () => {
     expect(new Set(shared).size).toBe(1)
     expect(shared[0]).not.toBe(own)
     expect(told()).toEqual(['form', undefined])
-    expect(shelf.apart).toBe(false)
+    expect(shelf.apart).toBeUndefined()
   })
 
   it('waits for what a person has still to answer, a minute at most', async () => {
@@ -286,6 +286,77 @@ describe('what continues a call', () => {
     expect(a.opened[0]?.connection).toBe(a.last)
     a.opened[0]?.answer()
     await next
+  })
+})
+
+describe('one kind of client whose server cannot be had', () => {
+  const blip = (server: FakeServer, key: string) => {
+    server.starts = ({ abilities: kind }) => kind?.key === key && new McpError('BACKEND_START_FAILED', 'spawn EAGAIN')
+  }
+
+  it('is served by the first server meanwhile, and the other kinds stay apart', async () => {
+    const shelf: Shelf = { ...stored(offerOf()), apart: true }
+    const { server, by } = house({ stored: shelf })
+    const [first, own] = [await by(full), await by(poor)]
+    expect(first).not.toBe(own)
+    blip(server, 'third')
+    expect(await by(able('x', 'third'))).toBe(first)
+    expect(shelf.apart).toBe(true)
+    expect(await by(poor)).toBe(own)
+  })
+
+  it('is not the only one for good where its next start succeeds while we still look', async () => {
+    const shelf: Shelf = { ...stored(offerOf()), apart: true }
+    const { member, server } = house({ stored: shelf })
+    const call = (who: ClientProfile) => member.handle(callOf('tools/call', { client: who }))
+    const first = call(full)
+    await pass(0)
+    let answer = () => {}
+    server.last.ping = () => new Promise(resolve => (answer = resolve))
+    blip(server, 'form')
+    const less = call(poor)
+    await pass(0)
+    server.starts = () => undefined
+    const again = call(poor)
+    await pass(5000)
+    answer()
+    await pass(0)
+    await Promise.all([first, less, again])
+    expect(shelf.apart).toBe(true)
+    expect(server.last.wasClosed).toBe(false)
+  })
+
+  it('keeps nobody else waiting for the calls of another principal', async () => {
+    const { member, server, by, takeOne } = house({ stored: { ...stored(offerOf()), apart: true } })
+    await by(full)
+    const bobs = able('bob', 'form', 'bob')
+    server.auto = false
+    const long = member.handle(callOf('tools/call', { client: bobs }))
+    await pass(0)
+    server.auto = true
+    takeOne()
+    await by(poor)
+    server.starts = () => undefined
+    const carol = member.handle(callOf('tools/call', { client: able('carol', undefined, 'carol') }))
+    await pass(200)
+    expect(answeredBy(await carol)).toBe(server.last.pid)
+    server.opened[0]?.answer()
+    await long
+  })
+
+  it('does not end the server of another kind while a task is unfinished there, five minutes at most', async () => {
+    const { member, server, by, takeOne } = house({ stored: { ...stored(offerOf()), apart: true } })
+    takeOne()
+    await by(poor)
+    const own = server.last
+    own.unfinished = true
+    const more = member.handle(callOf('tools/call', { client: full }))
+    await pass(200_000)
+    expect(own.wasClosed).toBe(false)
+    own.unfinished = false
+    await pass(1000)
+    expect(own.wasClosed).toBe(true)
+    await more.catch(() => {})
   })
 })
 
@@ -434,5 +505,18 @@ describe('a server of one kind of clients', () => {
     expect(member.status()).toMatchObject({ state: 'degraded' })
     await member.close()
     expect(server.connections[0]?.wasClosed).toBe(true)
+  })
+})
+
+describe('what is listed', () => {
+  it('is asked of the first server also when it does not run, once another one says that it changed', async () => {
+    const { member, server, by } = house({ stored: { ...stored(offerOf()), apart: true } })
+    await by(poor)
+    server.tools = [{ name: 'a' }, { name: 'added' }]
+    server.last.tell({ kind: 'list', list: 'tools' })
+    server.last.tell({ kind: 'list', list: 'tools' })
+    await pass(1000)
+    expect(member.offer?.tools).toEqual(server.tools)
+    expect(server.connections.map(({ start, gone }) => [start.abilities?.key, gone === undefined])).toEqual([['form', true], [undefined, false]])
   })
 })
