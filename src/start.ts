@@ -1,12 +1,13 @@
 /**
  * Loads the program from what an earlier start compiled, if there is something: compiling it takes longer than all else on
- * the way to the first answer. Owns that file in the cache folder and knows nothing of the program. `NODE_DISABLE_COMPILE_CACHE=1`,
- * Node's own word for it, turns it off.
+ * the way to the first answer. Owns that file in the cache folder, and V8's settings; knows nothing of the program.
+ * `NODE_DISABLE_COMPILE_CACHE=1`, Node's own word for it, turns the former off.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { constants as vm, Script } from 'node:vm'
 import { readOwn } from './config/own-file.ts'
 import { places } from './config/places.ts'
@@ -20,10 +21,10 @@ const filesKept = 8
 const maxBytes = 16 * 1024 * 1024
 const digestBytes = 32
 
-load(join(__dirname, 'main.cjs'))
+settle(load(join(__dirname, 'main.cjs')))
 
-/** Its own function, so that nothing it read is kept. */
-function load(file: string): void {
+/** Its own function, so that nothing it read is kept. Returns what keeps the compiled code, if that is to be done. */
+function load(file: string): (() => void) | undefined {
   const source = readFileSync(file, 'latin1')
   // The last line: `//` and the build's hash. V8 itself compares no more than the length of the source.
   const build = source.slice(-33, -1)
@@ -34,9 +35,25 @@ function load(file: string): void {
   const cachedData = kept && whole(kept)
   const importModuleDynamically = vm.USE_MAIN_CONTEXT_DEFAULT_LOADER
   const script = new Script(source, { filename: file, cachedData, importModuleDynamically })
-  if (folder && compiled && (!cachedData || script.cachedDataRejected)) keepLater(script, folder, compiled)
   const main = { exports: {} }
   script.runInThisContext()(main.exports, createRequire(file), main, file, dirname(file))
+  return folder && compiled && (!cachedData || script.cachedDataRejected) ? () => store(script, folder, compiled) : undefined
+}
+
+function settle(keep: (() => void) | undefined): void {
+  setTimeout(() => {
+    keep?.()
+    // After that: V8 takes what was compiled, parts of Node too, only under the flags it was compiled with.
+    staySmall()
+  }, settleMs).unref()
+}
+
+/**
+ * Young objects get 1 MB, and under load no more: V8 would make that 48 MB, and give it back minutes later. Hardly
+ * anything of ours lives longer than one call, so the room buys nothing (docs/decisions/0008).
+ */
+function staySmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
 }
 
 function codeFolder(): string | undefined {
@@ -49,10 +66,6 @@ function codeFolder(): string | undefined {
   }
 }
 
-function keepLater(script: Script, folder: string, path: string): void {
-  setTimeout(() => keep(script, folder, path), settleMs).unref()
-}
-
 /** V8 trusts what it is given and ends the process where that is damaged: a disk can be. */
 function whole(kept: Buffer): Buffer | undefined {
   const code = kept.subarray(0, -digestBytes)
@@ -63,7 +76,7 @@ function digest(code: Buffer): Buffer {
   return createHash('sha256').update(code).digest()
 }
 
-function keep(script: Script, into: string, path: string): void {
+function store(script: Script, into: string, path: string): void {
   try {
     mkdirSync(into, { recursive: true, mode: 0o700 })
     const draft = `${path}.${process.pid}`

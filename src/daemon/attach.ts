@@ -153,6 +153,9 @@ export interface Started {
 const supervision = 'while :; do "$@"; code=$?; [ "$code" -eq 1 ] || [ "$code" -ge 128 ] || exit "$code"; done'
 const shell = '/bin/sh'
 
+/** For glibc, which otherwise learns from one large result to keep tens of megabytes for the next (mallopt(3)). Others ignore it. */
+const returning = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '1048576' }
+
 /** A process of its own that outlives us, on request with one that starts it again. What it says goes to its log. */
 export function start(place: DaemonPlace, script: string, env: AttachOptions['env'], { supervised = false, flags = [] as readonly string[] } = {}): Started {
   const words = openLogFile(place.log)
@@ -164,7 +167,7 @@ export function start(place: DaemonPlace, script: string, env: AttachOptions['en
     detached: true,
     windowsHide: true,
     cwd: dirname(place.file),
-    env: { ...env },
+    env: { ...returning, ...env },
     stdio: ['ignore', 'ignore', words],
   })
   closeSync(words)

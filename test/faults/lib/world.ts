@@ -15,7 +15,7 @@ import { StdioClient, type ClientOptions } from './stdio-client.ts'
 
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
-const probing = ['--expose-gc', '--import', script('probe.mjs')]
+const probing = ['--import', script('probe.mjs')]
 
 export interface RogueOptions {
   readonly flags?: readonly string[]
