@@ -16,7 +16,7 @@ const watch = fileURLToPath(new URL('watch.mjs', import.meta.url))
 const round = (x, digits = 1) => (x === undefined || Number.isNaN(x) ? '–' : Number(x.toFixed(digits)).toLocaleString('en'))
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-/** Opens all subjects of a cell; who cannot be opened is told of and left out. */
+/** Opens all subjects of a cell, and lets them finish with their start; who cannot be opened is told of and left out. */
 async function openAll(subjects, say) {
   const opened = []
   const failed = []
@@ -27,6 +27,7 @@ async function openAll(subjects, say) {
       failed.push({ name: subject.name, why: error.message })
       say(`${subject.name}: ${error.message}`)
     }
+  await pause(1500)
   return { opened, failed }
 }
 
