@@ -72,4 +72,14 @@ const _meta = {
 }
 const [newer] = await talk({ method: 'tools/call', params: { name: 'everything__echo', arguments: { message: 'newer' }, _meta } })
 assert.equal(newer.content[0].text, 'Echo: newer')
+
+// Settings that this V8 does not know would be told on stderr: at once by a listener, after a second by others.
+const words = await Promise.all([['run'], ['serve', '--http', '--port', '0', '--no-auth']].map(async args => {
+  const child = spawn(process.execPath, [bin, ...args, '--config', config], { stdio: ['pipe', 'ignore', 'pipe'], env })
+  setTimeout(() => child.kill('SIGTERM'), 2500)
+  let stderr = ''
+  for await (const chunk of child.stderr) stderr += chunk
+  return stderr
+}))
+assert.doesNotMatch(words.join('\n'), /unrecognized flag|--help for options/)
 console.log(`node ${process.version}: ${tools.length} tools, both eras answered`)

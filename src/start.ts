@@ -16,11 +16,15 @@ import { places } from './config/places.ts'
 const settleMs = 1000
 /** Commands that stay, and so compile different parts; one that ends at once takes what the first of these has kept. */
 const staying = ['run', 'serve', 'connect', 'daemon']
+/** Nobody waits for their start by the millisecond, and all their clients may come at once. */
+const isListener = ['serve', 'daemon'].includes(process.argv[2] ?? '')
 /** One for each of them, of two builds or Node versions. */
 const filesKept = 8
 const maxBytes = 16 * 1024 * 1024
 const digestBytes = 32
+const newestTried = 26
 
+if (isListener) staySmall()
 settle(load(join(__dirname, 'main.cjs')))
 
 /** Its own function, so that nothing it read is kept. Returns what keeps the compiled code, if that is to be done. */
@@ -44,16 +48,17 @@ function settle(keep: (() => void) | undefined): void {
   setTimeout(() => {
     keep?.()
     // After that: V8 takes what was compiled, parts of Node too, only under the flags it was compiled with.
-    staySmall()
+    if (!isListener) staySmall()
   }, settleMs).unref()
 }
 
 /**
- * Young objects get 1 MB, and under load no more: V8 would make that 48 MB, and give it back minutes later. Hardly
- * anything of ours lives longer than one call, so the room buys nothing (docs/decisions/0008).
+ * Young objects get 1 MB, and under load no more: V8 would make that 48 MB, and give it back when nothing has happened for a while. Hardly
+ * anything of ours lives longer than one call, so the room buys nothing (docs/decisions/0008). A V8 that does not know the
+ * flag would say so on stderr: only those that were tried are told.
  */
 function staySmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
+  if (Number.parseInt(process.versions.node) <= newestTried) setFlagsFromString('--semi-space-growth-factor=1')
 }
 
 function codeFolder(): string | undefined {

@@ -39,9 +39,9 @@ process.on('SIGUSR2', async () => {
   } catch {
     // No shift is wanted.
   }
-  const { rss, heapUsed } = process.memoryUsage()
+  const { rss, heapUsed, external } = process.memoryUsage()
   const lateMs = late.max / 1e6 - resolution
-  writeFileSync(`${file}.new`, JSON.stringify({ look: ++looks, lateMs: Math.max(0, lateMs), rss, heapUsed, now: Date.now() }))
+  writeFileSync(`${file}.new`, JSON.stringify({ look: ++looks, lateMs: Math.max(0, lateMs), rss, heapUsed, external, now: Date.now() }))
   renameSync(`${file}.new`, file)
   late.reset()
 })

@@ -41,6 +41,8 @@ export interface Look {
   readonly lateMs: number
   readonly rss: number
   readonly heapUsed: number
+  /** Bytes beside the heap that objects on it hold. */
+  readonly external: number
   readonly now: number
 }
 
