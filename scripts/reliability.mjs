@@ -35,11 +35,15 @@ Under every row three things are checked besides what it says, and a test cannot
   half; it must not show in anything a client receives, in the log at debug level, in any file we write, or on any command line.
 - **Conservation**: requests sent = answered + refused + cancelled. And when all is over, no process is left.
 
-The slope of the soak is that of memory read twice a minute while the load pauses, just after a collection, beginning with the sixth minute; its
-error counts with it: an hour that cannot tell 0 from 3 MB/h has not shown that it is below 1. The listener runs with the two settings of
-glibc's allocator that our unit files have ([decision 0008](decisions/0008-memory-is-given-back.md)). Both were changed on 2026-11-21. Before, without those
-settings, an hour of readings once a second gave 4.8 MB/h (medians of the halves 131 and 143 MB, heap 11 and 13 MB), and one of readings after a
-collection, under load, 0.45 ± 3.0: up to 40 MB were free, but not given back. What RSS is under load, free parts included, stands beside it.
+**How the soak reads memory.** The listener has the two settings of glibc's allocator that our unit files have ([decision 0008](decisions/0008-memory-is-given-back.md)); started
+by hand, or on musl, it has not, and takes more. Twice a minute, from the sixth minute on, the load pauses for two seconds, memory is collected as V8 does when
+it is short of it, and RSS is read, the heap, and the buffers beside it. So the slope shows what is kept; what drains within a second of quiet, or what only such
+a collection frees, it does not show, and the figures under load are those of a process that was collected in this way. The error counts with the slope, and
+is wider the more neighbouring readings resemble each other: an hour that cannot tell 0 from 3 MB/h has not shown that it is below 1.
+
+Three things were changed on 2026-11-21 to get there: V8's room for young objects stays small, glibc is told to give back, and readings are taken at rest. Before, an hour of
+readings once a second under load gave 4.8 MB/h (medians of the halves 131 and 143 MB, heap 11 and 13 MB), and one of readings after a collection, under load, 0.45 ± 3.0
+(both halves 166 MB, heap 11.5 and 12.5): up to 40 MB were free but not given back, more at one moment than at another.
 
 Measured on ${machines.join('; ')}. The machine was shared with other work, so times are on the slow side.
 ${missed.length === 0 ? 'No promise below was missed when it was last measured.' : `Not met when last measured: ${missed.map(({ id }) => id).join(', ')}.`}${open.length === 0 ? '' : ` Not yet measured at the size that is promised: ${open.map(({ id }) => id).join(', ')}.`}
