@@ -22,7 +22,7 @@ if (spawnSync('valgrind', ['--version']).status !== 0) giveUp(3, 'not measured: 
 
 const backend = [backendScript, '--legacy', '--tools', '100']
 // No optimising compiler: when it runs is chance, and what it does outweighs thousands of calls. Baseline code does the same work.
-// And no full collection: whether one falls into what is counted is chance, and it costs as much as a hundred lists. Young objects are collected as ever.
+// And no full collection: whether one falls into what is counted is chance, and it costs as much as 150 lists. Young objects are collected as ever.
 const steady = ['--initial-old-space-size=512', '--single-threaded', '--predictable', '--hash-seed=1', '--random-seed=1', '--no-opt', '--always-sparkplug']
 const run = ourRun({ b: { command: node, args: backend } }, { catalog: { cache: false }, log: { level: 'silent' }, startWait: '60s', defaults: { timeouts: { start: '60s' } } })
 const subjects = {

@@ -46,10 +46,10 @@ readings once a second under load gave 4.8 MB/h (medians of the halves 131 and 1
 (both halves 166 MB, heap 11.5 and 12.5): up to 40 MB were free but not given back, more at one moment than at another.
 
 The hour in the table (commit 9d76bf8; its error is that of independent readings) is the first that is quiet enough to show a slope. RSS in the pauses went from
-70.1 to 70.7 MB (medians of the halves). About half of the slope is heap: 0.87 MB/h from the 18th minute on, which V8 gave back within four seconds of the load's end
+70.1 to 70.7 MB (medians of the halves). About half of the slope is heap: 0.87 MB/h from the 18th minute on (read beside the test, which records it itself since), which V8 gave back within four seconds of the load's end
 (12.7 → 12.1 MB). Two heap snapshots of another run, 12 minutes apart in its first 17, differ by 1.5 MB, all of it compiled code and V8's notes on that: 215 optimised functions
 became 470, hardly any of them twice, while objects, strings and arrays together shrank by 3 KB. That grows as ever rarer paths become frequent enough to be
-optimised, and ends with the program's functions; that it does end, a run of several hours would have to show. The other half is glibc's heap, which still moves by 6 MB at times.
+optimised, and ends with the program's functions; that it does end, a run of several hours would have to show. The other half was not traced; glibc's heap still moves by 6 MB at times.
 
 Measured on ${machines.join('; ')}. The machine was shared with other work, so times are on the slow side.
 ${missed.length === 0 ? 'No promise below was missed when it was last measured.' : `Not met when last measured: ${missed.map(({ id }) => id).join(', ')}.`}${open.length === 0 ? '' : ` Not yet measured at the size that is promised: ${open.map(({ id }) => id).join(', ')}.`}
