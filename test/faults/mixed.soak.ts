@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
 import { HttpClient } from './lib/http-client.ts'
-import { childrenOf, cpuSeconds, kill, openFiles, pause, quantile, rssMb } from './lib/processes.ts'
+import { childrenOf, cpuSeconds, kill, openFiles, pause, programMb, quantile, rssMb } from './lib/processes.ts'
 import { record, round } from './lib/record.ts'
 import { slopeOf, type Slope } from './lib/slope.ts'
 import { said } from './lib/stdio-client.ts'
@@ -60,8 +60,12 @@ class Gate {
 interface Rest {
   readonly at: number
   readonly rss: number
+  /** The part of it that is pages of the program and its libraries, touched so far. */
+  readonly program: number
   /** By live objects and by buffers beside the heap. */
   readonly held: number
+  /** The part of it that is compiled code. */
+  readonly code: number
   readonly files: number
   readonly children: number
 }
@@ -84,11 +88,13 @@ it(`mixed faults for ${minutes} minutes`, async () => {
   const note = (what: string): void => void (counts[what] = (counts[what] ?? 0) + 1)
   const times: number[] = []
   const codes: Record<string, number> = {}
+  let hot = true
   let over = false
   const gate = new Gate()
 
   /** Nothing ever happens to the sixth server: no call to it may fail. */
   const untouched: unknown[] = []
+  let heated = 0
   const load = steady.map(async client => {
     while (!over) {
       await gate.pass()
@@ -122,8 +128,8 @@ it(`mixed faults for ${minutes} minutes`, async () => {
       kill(said(reply).pid, 'SIGCONT')
     }],
   ]
-  const trouble = (async () => {
-    while (!over) {
+  const makeTrouble = async (goOn: () => boolean): Promise<void> => {
+    while (goOn()) {
       await gate.pass()
       const client = new HttpClient(listener.url, roll(2) === 0 ? 'legacy' : 'modern', world.markers)
       await client.open()
@@ -134,28 +140,49 @@ it(`mixed faults for ${minutes} minutes`, async () => {
       expect(client.wrong, name).toEqual([])
       await pause(100)
     }
-  })()
+  }
+  const trouble = makeTrouble(() => !over)
+
+  /** The same work many times as fast. */
+  const crowd = Array.from({ length: 8 }, async (_, n) => {
+    const client = new HttpClient(listener.url, n % 2 === 0 ? 'legacy' : 'modern', world.markers)
+    await client.open()
+    while (hot) {
+      const reply = await client.call('s5', 'echo', { filler: 'x'.repeat(roll(2000)) })
+      if (reply.error) untouched.push(reply.error)
+      heated++
+      await client.call(alias(), 'echo')
+    }
+    await client.close()
+    expect(client.wrong).toEqual([])
+  })
+  const riot = Array.from({ length: 4 }, () => makeTrouble(() => hot))
 
   // Not before the end, unless one of them fails.
-  const broken = Promise.all([...load, trouble]).then(() => new Promise<never>(() => {}))
+  const broken = Promise.all([...load, ...crowd, ...riot, trouble]).then(() => new Promise<never>(() => {}))
 
-  // The first five minutes, or a fifth of a short run, are for warming up: V8 compiles what is used often.
-  const warmUp = Math.min(300_000, minutes * 12_000)
-  const until = performance.now() + minutes * 60_000
+  // V8 compiles what has been used often enough, however long that takes, so warming up takes work rather than time: twenty minutes,
+  // or a third of a short run, in haste. After that come the minutes that count, at a walk.
+  const warmUp = Math.min(1_200_000, minutes * 20_000)
   // Under load memory swings by tens of megabytes with what is just passing through, which hides any slope. What counts is what is
   // left when nothing passes, after two collections: buffers are freed in another thread once the first is over.
   const atRest = (): Promise<Rest> => Promise.race([broken, gate.closed(steady.length + 1, async () => {
     await pause(1000)
     await world.look(listener)
     await pause(500)
-    const { heapUsed, external } = await world.look(listener)
+    const { heapUsed, external, code } = await world.look(listener)
     await pause(500)
     return {
-      at: performance.now(), rss: rssMb(listener.pid), held: (heapUsed + external) / 2 ** 20,
+      at: performance.now(), rss: rssMb(listener.pid), program: programMb(listener.pid), held: (heapUsed + external) / 2 ** 20, code: code / 2 ** 20,
       files: openFiles(listener.pid), children: childrenOf(listener.pid).length,
     }
   })])
   await Promise.race([broken, pause(warmUp)])
+  hot = false
+  await Promise.all([...crowd, ...riot])
+  await pause(Math.min(30_000, warmUp))
+  const until = performance.now() + minutes * 60_000
+  times.length = 0
   const rests = [await atRest()]
   const samples: [number, number][] = []
   const cpu = cpuSeconds(listener.pid)
@@ -181,13 +208,15 @@ it(`mixed faults for ${minutes} minutes`, async () => {
   const halves = (of: (rest: Rest) => number): string => [rests.slice(0, rests.length >> 1), rests.slice(rests.length >> 1)].map(half => round(quantile(half.map(of), 0.5), 1)).join(' and ')
   record({
     fault: 'soak', id: 'soak', what: `mixed faults under load over HTTP, both eras: ${Object.entries(counts).map(([what, n]) => `${n} ${what}`).join(', ')}`,
-    promise: '1 h, allocator set as in our unit files: RSS slope and its error < 1 MB/h, the same for heap and buffers (read twice a minute while the load pauses, after a collection), files and children back to baseline, no call to an untouched server fails',
-    measured: `ran ${minutes} min${minutes < 60 ? ', not the hour' : ''} (first ${round(warmUp / 1000)} s not counted), seed ${seed}; ${times.length} calls to the untouched server, ${untouched.length} failed; `
-      + `in the pauses RSS ${halves(({ rss }) => rss)} MB (medians of the halves), slope ${shown(slope)}; heap and buffers ${halves(({ held: mb }) => mb)} MB, slope ${shown(held)}; `
+    promise: '1 h after 20 minutes of the same in haste, allocator set as in our unit files: RSS slope and its error < 1 MB/h, the same for heap and buffers (read twice a minute while the load pauses, after a collection), files and children back to baseline, no call to an untouched server fails',
+    measured: `ran ${minutes} min${minutes < 60 ? ', not the hour' : ''} after ${round(warmUp / 1000)} s in haste, seed ${seed}; ${heated} and ${times.length} calls to the untouched server, ${untouched.length} failed; `
+      + `in the pauses RSS ${halves(({ rss }) => rss)} MB (medians of the halves), slope ${shown(slope)}, of which pages of the program ${halves(({ program }) => program)} MB; `
+      + `heap and buffers ${halves(({ held: mb }) => mb)} MB, slope ${shown(held)}, of which compiled code ${halves(({ code }) => code)} MB; `
       + `RSS under load, once a second: 5, 50, 95 and 100 % of readings below ${bounds(samples.map(([, mb]) => mb))} MB, slope ${shown(raw)}; `
       + `files ${before.files} → ${filesAfter}, children ${before.children} → ${childrenAfter}; ${round(used)} s of CPU; errors seen: ${Object.entries(codes).map(([code, n]) => `${n} ${code}`).join(', ') || 'none'}`,
     met: untouched.length === 0 && filesAfter <= before.files + 4 && childrenAfter <= before.children + 1 && (minutes < 60 || (level(slope) && level(held))),
     open: minutes < 60,
+    series: rests.map(rest => ({ ...rest, at: round((rest.at - before.at) / 1000) })),
   })
   expect(untouched).toEqual([])
   expect(Object.keys(codes)).not.toContain('untyped')

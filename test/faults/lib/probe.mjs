@@ -3,6 +3,7 @@
 import { Session } from 'node:inspector/promises'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { getHeapCodeStatistics } from 'node:v8'
 
 const resolution = 5
 const file = process.env.FAULTS_PROBE
@@ -40,8 +41,9 @@ process.on('SIGUSR2', async () => {
     // No shift is wanted.
   }
   const { rss, heapUsed, external } = process.memoryUsage()
+  const { code_and_metadata_size: machine, bytecode_and_metadata_size: bytes } = getHeapCodeStatistics()
   const lateMs = late.max / 1e6 - resolution
-  writeFileSync(`${file}.new`, JSON.stringify({ look: ++looks, lateMs: Math.max(0, lateMs), rss, heapUsed, external, now: Date.now() }))
+  writeFileSync(`${file}.new`, JSON.stringify({ look: ++looks, lateMs: Math.max(0, lateMs), rss, heapUsed, external, code: machine + bytes, now: Date.now() }))
   renameSync(`${file}.new`, file)
   late.reset()
 })

@@ -18,6 +18,8 @@ export const isAlive = (pid: number): boolean => {
 
 const kilobytes = (pid: number, field: string): number => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(entry(pid, 'status'))?.[1] ?? 0)
 export const rssMb = (pid: number): number => kilobytes(pid, 'VmRSS') / 1024
+/** Pages of files that are mapped: the program, its libraries. A part of `rssMb`. */
+export const programMb = (pid: number): number => kilobytes(pid, 'RssFile') / 1024
 export const peakRssMb = (pid: number): number => kilobytes(pid, 'VmHWM') / 1024
 
 export function openFiles(pid: number): number {

@@ -23,6 +23,8 @@ export interface Figure {
   readonly met: boolean
   /** It was not measured at the size that is promised. */
   readonly open?: boolean
+  /** What the figures were reckoned from, for whoever wants to look closer. Not on the page. */
+  readonly series?: readonly object[]
 }
 
 export function record(figure: Figure): void {

@@ -43,6 +43,8 @@ export interface Look {
   readonly heapUsed: number
   /** Bytes beside the heap that objects on it hold. */
   readonly external: number
+  /** Bytes of machine code and bytecode, with what belongs to them, a part of `heapUsed`. */
+  readonly code: number
   readonly now: number
 }
 
