@@ -42,7 +42,10 @@ if (flags.has('deaf')) {
 }
 
 const write = (text, done) => process.stdout.write(text, done)
-const say = message => write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+/** Lines that wait for the end of one that is written in pieces: as any server, it says one thing after the other. */
+let unsaid
+const sayLine = line => void (unsaid ? unsaid.push(line) : write(line))
+const say = message => sayLine(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
 const complete = modern ? { resultType: 'complete' } : {}
 const textOf = fields => ({ ...complete, content: [{ type: 'text', text: JSON.stringify({ from: marker, pid: process.pid, ...fields }) }] })
 const answer = (id, fields) => say({ id, result: textOf(fields) })
@@ -112,13 +115,19 @@ const tools = {
   big: (id, { mark, bytes }) => {
     const line = lineOf(id, { mark, text: '@' })
     const at = line.indexOf('@')
-    // In one go, or answers given at the same time would stand in each other.
-    if (bytes <= 4 * 1024 * 1024) return void write(`${line.slice(0, at)}${'x'.repeat(bytes)}${line.slice(at + 1)}\n`)
+    if (bytes <= 4 * 1024 * 1024) return sayLine(`${line.slice(0, at)}${'x'.repeat(bytes)}${line.slice(at + 1)}\n`)
+    if (unsaid) return void setTimeout(tools.big, 10, id, { mark, bytes })
+    unsaid = []
     write(line.slice(0, at))
     const piece = Buffer.alloc(1024 * 1024, 'x')
     let left = bytes
     const more = () => {
-      if (left <= 0) return void write(`${line.slice(at + 1)}\n`)
+      if (left <= 0) {
+        write(`${line.slice(at + 1)}\n`)
+        for (const waiting of unsaid) write(waiting)
+        unsaid = undefined
+        return
+      }
       const size = Math.min(left, piece.length)
       left -= size
       write(piece.subarray(0, size), more)
@@ -157,6 +166,7 @@ const tools = {
         const message = one(n)
         text += typeof message === 'number' ? `banner ${message} of nothing at all\n` : `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`
       }
+      while (unsaid) await pause(5)
       await new Promise(resolve => write(text, resolve))
     }
     answer(id, { mark })
