@@ -3,7 +3,7 @@
  * every connection that comes. List changes are not heard here; the offering knows whether anything really differs.
  */
 import type { Change, ClientProfile, Connection, Granted, Interest, ListKind, Watch, Watcher } from './contract.ts'
-import { named } from './refusals.ts'
+import { died, named } from './refusals.ts'
 
 export interface EarHost {
   readonly alias: string
@@ -17,6 +17,8 @@ export interface EarHost {
 interface Attached {
   readonly connection: Connection
   readonly watch: Watch
+  /** Of what it was told last. */
+  granted: Promise<Granted>
 }
 
 export class Ear implements Watch {
@@ -57,7 +59,7 @@ export class Ear implements Watch {
       ...(watcher.each ? { each: watcher.each } : {}),
       ...(watcher.ask ? { ask: (question, cancellation) => watcher.ask!(question, cancellation) } : {}),
     })
-    this.watches.set(instance, { connection, watch })
+    this.watches.set(instance, { connection, watch, granted: watch.granted })
   }
 
   detach(instance: object): void {
@@ -84,9 +86,9 @@ export class Ear implements Watch {
     this.interest = interest
     if (this.closed) return Promise.resolve(this.nothing())
     const narrowed = this.narrowed()
-    const told = [...this.watches.values()].map(({ watch }) => watch.update(narrowed))
+    for (const attached of this.watches.values()) attached.granted = attached.watch.update(narrowed)
     this.host.moved()
-    return told.length > 0 ? this.joined(told) : this.settle()
+    return this.settle()
   }
 
   /** Tells of lists that really changed. */
@@ -138,17 +140,31 @@ export class Ear implements Watch {
     return { lists: this.interest.lists, resources: [], refused: new Map() }
   }
 
+  /** Where it was moved meanwhile, what counts is what they say there: those it has left may only say that they are left. */
   private async settle(): Promise<Granted> {
-    if (this.watches.size > 0) return this.joined([...this.watches.values()].map(({ watch }) => watch.granted))
-    if (!this.needsServer) return this.nothing()
-    const { resources } = this.interest
-    try {
-      await this.host.bringUp(this)
-    } catch (thrown) {
-      const error = named(this.host.alias, thrown)
-      return { ...this.nothing(), refused: new Map(resources.map(uri => [uri, error])) }
+    for (;;) {
+      const { host } = this
+      const granted = await this.grantedAt(host)
+      if (host === this.host || this.closed) return granted
     }
-    return this.joined([...this.watches.values()].map(({ watch }) => watch.granted))
+  }
+
+  private async grantedAt(host: EarHost): Promise<Granted> {
+    if (this.watches.size === 0 && this.needsServer) {
+      try {
+        await host.bringUp(this)
+      } catch (thrown) {
+        return this.refused(thrown)
+      }
+    }
+    if (this.watches.size > 0) return this.joined([...this.watches.values()].map(({ granted }) => granted))
+    // It may be gone again already, or nobody listens any more.
+    return this.needsServer && !this.closed ? this.refused(died(host.alias)) : this.nothing()
+  }
+
+  private refused(thrown: unknown): Granted {
+    const error = named(this.host.alias, thrown)
+    return { ...this.nothing(), refused: new Map(this.interest.resources.map(uri => [uri, error])) }
   }
 
   /** Granted by one instance is granted. */

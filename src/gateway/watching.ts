@@ -109,9 +109,11 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { o
       roster.seats.map(async seat => {
         const mine = wanted.filter(({ owner }) => owner === seat.alias)
         const ear = narrow ? needed(seat, mine.length > 0) : ears.get(seat)
-        return { mine, granted: ear && (await tell(ear, next, mine.map(({ own }) => own))) }
+        return { seat, mine, granted: ear && (await tell(ear, next, mine.map(({ own }) => own))) }
       }),
     )
+    // Who is gone by now has granted nothing: whoever sits there instead is asked.
+    if (!closed && grants.some(({ seat }) => !roster.isHere(seat))) return apply(next)
     // Only now, so that no update falls between the two.
     for (const [seat, ear] of ears) if (roster.at(seat.alias) !== seat) void tell(ear, next, [])
     const refused = new Map<string, Error>()

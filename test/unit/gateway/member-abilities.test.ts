@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ClientProfile, Offer, Outcome } from '../../../src/gateway/contract.ts'
 import { McpError } from '../../../src/gateway/errors.ts'
 import type { Abilities, Stored } from '../../../src/gateway/policy.ts'
-import { callOf, client, FakeServer, FakeWatcher, offerOf, refusalOf, setUp, stored, type FakeConnection, type Setting } from './fake-server.ts'
+import { callOf, client, FakeServer, FakeWatcher, interested, offerOf, refusalOf, setUp, stored, type FakeConnection, type Setting } from './fake-server.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -420,6 +420,16 @@ describe('who listens', () => {
     await by(full)
     expect(server.connections.map(connection => heardBy(connection, poor))).toEqual([0, 1])
     expect(server.last.watchers.filter(({ watcher }) => watcher.client === poor)).toHaveLength(1)
+  })
+
+  it('is granted what it subscribes to by the server that all share, where that turns out only at the start of its own', async () => {
+    const { member, server } = house({ stored: { ...stored(offerOf()), apart: true } })
+    server.toldOnce = false
+    const watch = member.watch(new FakeWatcher({}, poor))
+    const granted = watch.update(interested({ resources: ['a:b'] }))
+    await pass(0)
+    expect(await granted).toEqual({ lists: [], resources: ['a:b'], refused: new Map() })
+    expect(server.connections.map(connection => heardBy(connection, poor))).toEqual([0, 1])
   })
 
   it('takes the news of lists from the server for everybody, whatever its own kind is shown', async () => {

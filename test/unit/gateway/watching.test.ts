@@ -1,6 +1,6 @@
 /** One client's ear on many members. */
 import { describe, expect, it, vi } from 'vitest'
-import type { Ask, Change, Interest, Watch } from '../../../src/gateway/contract.ts'
+import type { Ask, Change, Granted, Interest, Watch } from '../../../src/gateway/contract.ts'
 import { never } from '../../../src/gateway/cancellation.ts'
 import type { Gateway } from '../../../src/gateway/gateway.ts'
 import { FakeMember, gatewayOf, seating } from './fake-member.ts'
@@ -137,6 +137,27 @@ describe('members that are replaced', () => {
     expect(fresh.watched).toEqual(['x://1'])
     fresh.tell({ kind: 'resource', params: { uri: 'x://1' } })
     expect(changes).toHaveLength(1)
+  })
+
+  it.each<[string, (uri: string) => Granted]>([
+    ['says nothing more', () => ({ lists: [], resources: [], refused: new Map() })],
+    ['refuses because it ends', uri => ({ lists: [], resources: [], refused: new Map([[uri, new Error('over')]]) })],
+  ])('what one had still to grant when it was released is granted by the new one: the old one %s', async (_, last) => {
+    const [old, fresh] = [new FakeMember('a', serving('x://1')), new FakeMember('a', serving('x://1'))]
+    let end = (): void => {}
+    old.watch = ({ interest }) => ({
+      granted: Promise.resolve({ ...interest, refused: new Map() }),
+      update: ({ resources: [uri] }) => new Promise(resolve => (end = () => resolve(last(uri as string)))),
+      close: () => end(),
+    })
+    const gateway = gatewayOf([old])
+    const { watch } = listen(gateway, { resources: ['x://1'] })
+    await settled()
+    gateway.replace(seating([fresh]))
+    gateway.release(old)
+    expect(await watch.granted).toMatchObject({ resources: ['x://1'], refused: new Map() })
+    await settled()
+    expect(fresh.heard.map(({ interests }) => interests.length)).toEqual([2])
   })
 
   it('the old one is heard until it is released: its calls may have more to say', async () => {
