@@ -20,14 +20,28 @@ afterAll(async () => {
 
 const choosy = 'test_input_required_result_capabilities'
 const needy = 'test_missing_capability'
-const asked = ({ messages: [message] }: HttpAnswer): unknown[] =>
-  Object.values(((message?.['result'] as JsonObject)?.['inputRequests'] ?? {}) as JsonObject).map(ask => (ask as JsonObject)['method'])
+
+/** `mcp-proxy serve`, and requests of clients that each say what they can do. */
+async function open(mcpServers: JsonObject) {
+  const listener = await serve(sandbox, { mcpServers, names: { prefix: 'never' } })
+  started.push(listener)
+  const raw = rawHttp(listener.url)
+  clients.push(raw)
+  let id = 0
+  const send = (method: string, params: JsonObject = {}, capabilities: JsonObject = {}): Promise<HttpAnswer> =>
+    raw.post(...modernRequest(++id, method, params, capabilities))
+  const call = (name: string, capabilities: JsonObject, more: JsonObject = {}): Promise<HttpAnswer> =>
+    send('tools/call', { name, arguments: {}, ...more }, capabilities)
+  return { listener, raw, send, call }
+}
+
+const resultOf = ({ messages }: HttpAnswer): JsonObject => (messages.at(-1)?.['result'] ?? {}) as JsonObject
+const asked = (answer: HttpAnswer): unknown[] =>
+  Object.values((resultOf(answer)['inputRequests'] ?? {}) as JsonObject).map(ask => (ask as JsonObject)['method'])
 
 describe.each(['stdio', 'http'] as const)('a server over %s', transport => {
   let raw: RawHttp
-  let id = 0
-  const call = (name: string, capabilities: JsonObject, more: JsonObject = {}): Promise<HttpAnswer> =>
-    raw.post(...modernRequest(++id, 'tools/call', { name, arguments: {}, ...more }, capabilities))
+  let call: Awaited<ReturnType<typeof open>>['call']
 
   beforeAll(async () => {
     const alias = `old-${transport}`
@@ -37,11 +51,10 @@ describe.each(['stdio', 'http'] as const)('a server over %s', transport => {
       started.push(remote)
       entry = { url: remote.url }
     }
-    const listener = await serve(sandbox, { mcpServers: { [alias]: entry }, names: { prefix: 'never' } })
-    started.push(listener)
-    raw = rawHttp(listener.url)
-    clients.push(raw)
-    await raw.post(...modernRequest('list', 'tools/list'))
+    const opened = await open({ [alias]: entry })
+    raw = opened.raw
+    call = opened.call
+    await opened.send('tools/list')
   })
 
   const refused = { status: 400, messages: [{ error: { code: -32021, data: { requiredCapabilities: { sampling: {} } } } }] }
@@ -78,37 +91,27 @@ describe('a server that shows its tools by what its client can do', () => {
   const name = 'trigger-sampling-request'
   const rich = { sampling: {}, elicitation: {}, roots: {} }
   const poor = { elicitation: {} }
-  const config = {
-    mcpServers: { everything: { command: process.execPath, args: [join(root, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'), 'stdio'] } },
-    names: { prefix: 'never' },
-  }
-  const open = async () => {
-    const listener = await serve(sandbox, config)
-    started.push(listener)
-    const raw = rawHttp(listener.url)
-    clients.push(raw)
-    let id = 0
-    const send = async (method: string, params: JsonObject, capabilities: JsonObject) =>
-      (await raw.post(...modernRequest(++id, method, params, capabilities))).messages.at(-1) as { result?: JsonObject; error?: JsonObject }
+  const everything = { command: process.execPath, args: [join(root, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'), 'stdio'] }
+  const openEverything = async () => {
+    const { listener, send, call } = await open({ everything })
     const names = async (capabilities: JsonObject) =>
-      ((await send('tools/list', {}, capabilities)).result?.['tools'] as JsonObject[]).map(tool => tool['name'])
-    const call = (capabilities: JsonObject) => send('tools/call', { name, arguments: { prompt: 'p' } }, capabilities)
-    return { listener, names, call }
+      (resultOf(await send('tools/list', {}, capabilities))['tools'] as JsonObject[]).map(tool => tool['name'])
+    return { listener, names, sample: (capabilities: JsonObject) => call(name, capabilities, { arguments: { prompt: 'p' } }) }
   }
 
   it('shows all of them what it shows the ablest, whoever calls, and after a restart', async () => {
-    const { listener, names, call } = await open()
+    const { listener, names, sample } = await openEverything()
     const all = await names(rich)
     expect(all).toContain(name)
     for (let n = 0; n < 3; n++) {
       // The first of these has clients told apart; from then on the poor have a server that says at its start that its list has changed.
-      await call(poor)
+      await sample(poor)
       await sleep(700)
       expect(await names(rich)).toEqual(all)
-      expect(Object.values((await call(rich)).result?.['inputRequests'] as JsonObject)).toMatchObject([{ method: 'sampling/createMessage' }])
+      expect(asked(await sample(rich))).toEqual(['sampling/createMessage'])
     }
     await listener.stop()
-    expect(await (await open()).names(poor)).toEqual(all)
+    expect(await (await openEverything()).names(poor)).toEqual(all)
   })
 })
 
@@ -126,22 +129,13 @@ describe('a server that takes one connection only', () => {
       process.on('exit', () => rmSync(lock))
       await import(${JSON.stringify(server)})
     `)
-    const config = { mcpServers: { single: { command, args: [only, ...rest] } }, names: { prefix: 'never' } }
-    const open = async () => {
-      const listener = await serve(sandbox, config)
-      started.push(listener)
-      const raw = rawHttp(listener.url)
-      clients.push(raw)
-      let id = 0
-      const call = (name: string, capabilities: JsonObject) => raw.post(...modernRequest(++id, 'tools/call', { name, arguments: {} }, capabilities))
-      return { listener, call, list: () => raw.post(...modernRequest(++id, 'tools/list')) }
-    }
-    const first = await open()
-    await first.list()
+    const servers = { single: { command, args: [only, ...rest] } }
+    const first = await open(servers)
+    await first.send('tools/list')
     // It asks for more than this client can do: known from here on, and used after the restart.
     await first.call(needy, poor)
     await first.listener.stop()
-    const { call } = await open()
+    const { call } = await open(servers)
     const fine = { status: 200, messages: [{ result: { content: [{ type: 'text' }] } }] }
     expect(await call('test_simple_text', poor)).toMatchObject(fine)
     for (let n = 0; n < 2; n++) {

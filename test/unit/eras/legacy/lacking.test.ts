@@ -1,12 +1,13 @@
 /** What becomes of a call whose server asked what its client cannot do (2026-07-28 basic/index, "Capabilities"). */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { abilitiesOf } from '../../../../src/eras/abilities.ts'
+import { relatedTask } from '../../../../src/eras/legacy/ownership.ts'
 import { Shortfalls } from '../../../../src/eras/shortfalls.ts'
 import type { CancelSource } from '../../../../src/gateway/cancellation.ts'
 import type { JsonObject, Outcome } from '../../../../src/gateway/contract.ts'
 import { McpError } from '../../../../src/gateway/errors.ts'
 import type { RequestId } from '../../../../src/transports/channel.ts'
-import { callOf, connected, legacyClient, modernClient, toolCall } from './kit.ts'
+import { callOf, connected, FakeWatcher, legacyClient, modernClient, toolCall } from './kit.ts'
 
 const question = { message: 'name?', requestedSchema: { type: 'object' } }
 const page = { mode: 'url', message: 'm', url: 'https://x.test' }
@@ -216,6 +217,29 @@ describe('a server that was told what its clients can do', () => {
 })
 
 describe('what is known of failed calls', () => {
+  it.each<[string, (setting: Awaited<ReturnType<typeof connected>>, id: RequestId) => void]>([
+    ['names the task', ({ server }) => void server.ask('sampling/createMessage', { messages: [], _meta: { [relatedTask]: { taskId: 't' } } }, 7)],
+    ['asks on its stream', ({ onStream }, id) => onStream(id, { id: 7, method: 'sampling/createMessage', params: { messages: [] } })],
+    ['says nothing of whose it is', ({ server }) => void server.ask('sampling/createMessage', { messages: [] }, 7)],
+  ])('never is of a method without a name: a refused ask of a task, where the server %s', async (_, ask) => {
+    const shortfalls = new Shortfalls()
+    const setting = await connected({ shortfalls })
+    const { server, connection } = setting
+    const client = legacyClient({ capabilities: {} })
+    connection.watch(new FakeWatcher(client, {}, () => Promise.resolve({})))
+    server.on('tools/call', () => ({ task: { taskId: 't', status: 'working' } }))
+    const begun = callOf('tools/call', { name: 'a', task: {} }, { client })
+    await connection.handle(begun)
+    const waiting = callOf('tasks/result', { taskId: 't' }, { client })
+    const outcome = refusal(connection.handle(waiting))
+    const { id } = await server.next('tasks/result')
+    ask(setting, id as RequestId)
+    await vi.waitFor(() => expect(server.got).toContainEqual(expect.objectContaining({ id: 7, error: expect.anything() as unknown })))
+    server.answer(id, { error: { code: -32000, message: 'no' } })
+    expect(await outcome).toMatchObject({ code: 'BACKEND_ERROR' })
+    expect([waiting, begun].map(call => shortfalls.of(call))).toEqual([undefined, undefined])
+  })
+
   it('is bounded, and the oldest is forgotten first', () => {
     const shortfalls = new Shortfalls()
     for (let n = 0; n < 300; n++) shortfalls.add(toolCall(`t${n}`), { sampling: {} })
