@@ -137,7 +137,7 @@ async function tryOut({ additions }: Adopted, { config }: Machine, context: Cont
   const aliases = new Set(additions.map(({ alias }) => alias))
   let found: readonly BackendStatus[] = []
   await withHouse({ ...context, globals: { ...globals, config, logLevel: globals.logLevel ?? 'silent' } }, async ({ house }) => {
-    await Promise.all(house.gateway.members.filter(({ name }) => aliases.has(name)).map(member => member.offered()))
+    await Promise.all(house.gateway.members.filter(({ name }) => aliases.has(name)).map(member => member.offered(true)))
     found = house.status().backends
     return exitCodes.done
   })

@@ -310,4 +310,12 @@ describe('import', () => {
     expect(broken.code).toBe(3)
     expect(broken.stdout).toMatch(/fails {2}broken: /)
   })
+
+  it('init starts servers too that are known from earlier', async () => {
+    for (let round = 0; round < 2; round++) {
+      const { stdout } = await ok('init', '--yes', '--from', 'claude-desktop')
+      expect(stdout).toMatch(/works {2}files: \d+ tools/)
+      await ok('undo', '--yes')
+    }
+  })
 })
