@@ -56,12 +56,15 @@ async function open(
   endpoint: Endpoint,
   { key, memory, shortfalls }: { readonly key: string; readonly memory: OpeningMemory; readonly shortfalls: Shortfalls },
   client: ClientProfile | undefined,
-  { limitMs, cancellation, abilities, askedBeyond }: StartOptions,
+  { limitMs, cancellation, abilities, askedBeyond, leaves }: StartOptions,
   context: DialContext,
 ): Promise<Connection> {
   const { log, self, asks, verdicts } = context
+  const dialled: Promise<Channel>[] = []
   const dial = async (): Promise<Channel> => {
-    const channel = await openChannel(backend, endpoint, context)
+    const opening = openChannel(backend, endpoint, context)
+    dialled.push(opening)
+    const channel = await opening
     // A start nobody waits for any more must not leave a process behind.
     cancellation.subscribe(() => void channel.close())
     return channel
@@ -84,6 +87,8 @@ async function open(
     cancellation,
   }
   const connection = await connect(options).catch((error: unknown) => {
+    // The error is for those who wait; the end of the process is for the next start to wait for.
+    leaves?.(Promise.allSettled(dialled.map(async opening => (await opening).close())))
     throw hushed(error, context.redact)
   })
   return endpoint.kind === 'url' ? patient(connection) : connection

@@ -69,6 +69,8 @@ export interface StartOptions extends Pick<Audience, 'abilities' | 'askedBeyond'
   readonly limitMs: number
   /** Fires when the connection is no longer wanted; what arrives later is closed. */
   readonly cancellation: Cancellation
+  /** To be told, where the start fails, of what is still ending: nothing is started beside it. */
+  readonly leaves?: ((gone: Promise<unknown>) => void) | undefined
 }
 
 /** One way to reach the server: a command or a URL. */

@@ -32,6 +32,7 @@ export function startWithin(
   })
   const over = new Promise<void>(resolve => {
     let given = false
+    const left: Promise<unknown>[] = []
     const late = setTimeout(() => {
       fail(new McpError('BACKEND_START_FAILED', `${alias} did not start within ${seconds(limitMs)}`, { backend: alias }))
       attempt.cancel('the start took too long')
@@ -43,7 +44,7 @@ export function startWithin(
       setTimeout(resolve, stopMs).unref()
     })
     spec
-      .connect(client, { limitMs, cancellation: attempt, abilities, askedBeyond })
+      .connect(client, { limitMs, cancellation: attempt, abilities, askedBeyond, leaves: gone => void left.push(gone) })
       .then(async arrived => {
         if (given) return arrived.close()
         clearTimeout(late)
@@ -53,7 +54,13 @@ export function startWithin(
         clearTimeout(late)
         fail(error)
       })
-      .finally(resolve)
+      .finally(() => {
+        const limit = setTimeout(resolve, stopMs).unref()
+        void Promise.allSettled(left).then(() => {
+          clearTimeout(limit)
+          resolve()
+        })
+      })
   })
   return { connection, over }
 }
