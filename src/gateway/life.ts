@@ -144,7 +144,8 @@ export class Life {
       if (this.connection) this.part()
       this.shift('stopped')
     }
-    await this.leaving
+    // While one end is waited for, a start may have come to another.
+    for (let left: Promise<void> | undefined; left !== this.leaving; ) await (left = this.leaving)
   }
 
   private startIn(ms: number): void {
@@ -181,7 +182,10 @@ export class Life {
       if (this.closed) return
       const { connection, over } = startWithin(spec, audience, limitMs, attempt, alias)
       this.leaving = over
-      this.arrived(await connection)
+      const arrived = await connection
+      // Closed in the very moment in which it came.
+      if (this.closed) return void (this.leaving = arrived.close().catch(() => {}))
+      this.arrived(arrived)
       ticket?.release(true)
     } catch (thrown) {
       if (this.closed) return

@@ -298,6 +298,30 @@ describe('restart', () => {
     await call
     expect(server.attempts).toBe(2)
   })
+
+  it('so is that of a start that failed, for which its callers do not wait, and nobody without end', async () => {
+    const { member, server } = setUp({ policy: { restart: { backoff: 0, holdAfter: 0 } } })
+    let gone = () => {}
+    server.starts = ({ leaves }) => {
+      leaves?.(new Promise<void>(resolve => (gone = resolve)))
+      return new McpError('BACKEND_TIMEOUT', 'not ready')
+    }
+    const call = () => void member.handle(callOf()).catch(() => {})
+    const first = refusalOf(member.handle(callOf()))
+    await pass(0)
+    expect((await first).code).toBe('BACKEND_TIMEOUT')
+    call()
+    await pass(5000)
+    expect(server.attempts).toBe(1)
+    gone()
+    await pass(0)
+    expect(server.attempts).toBe(2)
+    call()
+    await pass(5000)
+    expect(server.attempts).toBe(2)
+    await pass(1001)
+    expect(server.attempts).toBe(3)
+  })
 })
 
 describe('health', () => {
@@ -438,6 +462,23 @@ describe('close', () => {
     await pass(1100)
     expect(done).toBe(true)
     expect(server.last.wasClosed).toBe(true)
+  })
+
+  it('in the very moment in which a connection comes: that one is closed', async () => {
+    for (let turns = 0; turns < 8; turns++) {
+      const { member, server } = setUp()
+      let done: Promise<void> | undefined
+      server.starts = async () => {
+        let turn = Promise.resolve()
+        for (let count = 0; count < turns; count++) turn = turn.then(() => {})
+        void turn.then(() => (done = member.close()))
+      }
+      void member.handle(callOf()).catch(() => {})
+      await pass(100)
+      await done
+      expect(server.last.wasClosed, `after ${turns} turns`).toBe(true)
+      expect(member.status().state).toBe('stopped')
+    }
   })
 
   it('does not wait for ever on a start that never ends', async () => {
