@@ -76,7 +76,8 @@ export class Lane {
   admit(flight: Flight): void {
     const { connection } = this
     if (connection && this.standing.good && this.flying < this.concurrency && this.queue.size === 0)
-      this.handOver(flight, connection, flight.arrivedAt)
+      // Who has waited elsewhere did not come just now: that wait was no silence of this server.
+      this.handOver(flight, connection, flight.tried || flight.retried ? performance.now() : flight.arrivedAt)
     else this.line(flight)
   }
 

@@ -236,6 +236,19 @@ describe('instances', () => {
     expect(by).toEqual([a.last.pid, b.last.pid, a.last.pid, b.last.pid])
   })
 
+  it('a call that waited in vain for one has the whole time with the other', async () => {
+    const { member, a, b } = two({ policy: { timeouts: { call: 1000, start: 5000 } } })
+    a.starts = () => new Promise(() => {})
+    const waiting = member.handle(callOf())
+    await settled(member.handle(callOf()))
+    b.auto = false
+    await pass(6000)
+    expect(b.opened).toHaveLength(1)
+    await pass(900)
+    b.opened[0]?.answer()
+    expect(answeredBy(await waiting)).toBe(b.last.pid)
+  })
+
   it('with a server per client, a client stays where its state is', async () => {
     const { member, a, b } = two({ policy: { balance: 'round-robin', share: 'session' }, stored: stored(offerOf()) })
     const by = new Set<number>()
