@@ -134,8 +134,10 @@ class ChildChannel implements Channel {
 
   private async afterExit(code: number | null, signal: NodeJS.Signals | null): Promise<void> {
     if (this.ending) return
-    this.ending = clearRemains(this.target, this.options.stop).then(gone => this.cleanUp(gone))
-    await Promise.race([this.outputEnded(), this.grace()])
+    const read = Promise.race([this.outputEnded(), this.grace()])
+    // Not before its output is read: where several exit in one turn, the exit is told before the last answer.
+    this.ending = Promise.all([clearRemains(this.target, this.options.stop), read]).then(([gone]) => this.cleanUp(gone))
+    await read
     // A last line without a newline counts, and comes before the end.
     this.pipe.end()
     const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`

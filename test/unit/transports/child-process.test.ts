@@ -1,4 +1,5 @@
-import { mkdtempSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +11,7 @@ import { watchTurns } from '../timing.ts'
 import { isRunning, until } from './processes.ts'
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/processes/${name}`, import.meta.url))
+const block = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 const quick = { eofMs: 200, termMs: 200, strayMs: 200 }
 
 interface Malformed {
@@ -193,6 +195,23 @@ describe('the end of a child process', () => {
     last.tell('unended')
     expect(await last.end()).toMatchObject({ code: 'BACKEND_DIED' })
     expect(last.messages).toEqual([{ jsonrpc: '2.0', id: 1, result: { last: true } }])
+  })
+
+  it('does not outrun its last answer, though we learn of both in the turn in which we read for others', async () => {
+    const go = join(mkdtempSync(join(tmpdir(), 'mcp-proxy-last-')), 'go')
+    const answer = JSON.stringify({ jsonrpc: '2.0', id: 1, result: {} })
+    const channel = await childProcess({ command: '/bin/sh', args: ['-c', `while [ ! -e ${go} ]; do sleep 0.02; done; echo '${answer}'`] })
+    open.push(channel)
+    const last = new Talk(channel)
+    const other = spawn('/bin/sh', ['-c', 'echo first'], { stdio: ['ignore', 'pipe', 'ignore'] })
+    // What this other one says, and its end, are there in one turn; the answer and the end come while we deal with it.
+    other.stdout.on('data', () => {
+      writeFileSync(go, '')
+      block(400)
+    })
+    block(200)
+    expect(await last.end()).toMatchObject({ code: 'BACKEND_DIED', message: 'the backend exited with code 0' })
+    expect(last.messages).toHaveLength(1)
   })
 
   it('is the end of the channel even if something it started holds the pipes open', async () => {
