@@ -81,14 +81,18 @@ export class Way {
     if (this.echoed === undefined) return Promise.resolve()
     return new Promise(resolve => {
       const idleMs = this.timing.goodbye
-      const limit = setTimeout(resolve, idleMs)
+      // Nobody looks after it any more: what is not given up here would keep its connection for ever.
+      const limit = setTimeout(() => {
+        request.abort()
+        resolve()
+      }, idleMs)
       const done = (): void => {
         clearTimeout(limit)
         resolve()
       }
       const fields = { ...this.common }
       const all = { ...fields, ...this.road.secret, ...this.own() }
-      this.start({ method: 'DELETE', address: this.address, fields, all, idleMs }, { response() {}, data() {}, end: done, failed: done })
+      const request = this.start({ method: 'DELETE', address: this.address, fields, all, idleMs }, { response() {}, data() {}, end: done, failed: done })
     })
   }
 

@@ -1,6 +1,7 @@
 /** What holds single requests together: the echoed field, order, renewal, streams that are taken up again, the older pair. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Tuning } from '../../../src/transports/channel.ts'
+import { HttpPools } from '../../../src/transports/http-pools.ts'
 import { event, events, json, listenTo, remoteServer, result, until, type Asked, type Heard, type RemoteServer } from './remote-server.ts'
 
 let server: RemoteServer
@@ -73,6 +74,19 @@ describe('the echoed field and the common ones', () => {
     const started = performance.now()
     await channel.close()
     expect(performance.now() - started).toBeLessThan(500)
+  })
+
+  it('nor keeps the connection it took it on, where others go on using the pool', async () => {
+    const { answer } = forgetful()
+    const pools = new HttpPools({})
+    const { ask, end, channel } = await scene(asked => (asked.method === 'DELETE' ? undefined : answer(asked)), { echo }, {}, { pools, timing: { goodbye: 50 } })
+    const other = listenTo(server.url, {}, { pools })
+    ask(1, 'open', { opens: true })
+    await end(1)
+    await channel.close()
+    const goodbye = server.asked.find(({ method }) => method === 'DELETE')
+    await until(() => goodbye?.request.socket.destroyed || undefined, 'the connection to be let go')
+    await other.channel.close()
   })
 })
 
