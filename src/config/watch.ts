@@ -24,6 +24,9 @@ export interface FileWatch {
   close(): void
 }
 
+/** So many quiet times are waited for one that does not come. */
+const longestSettle = 10
+
 /** What a change of content changes; following links, so that a link swapped underneath counts. */
 function stamp(file: string): string {
   try {
@@ -40,10 +43,12 @@ export function watchFiles({ files, changed, log, settleMs = 100, pollMs = 5000 
   const folders = new Map<string, FSWatcher>()
   const missed = new Set<string>()
   let timer: NodeJS.Timeout | undefined
+  /** When the first event came that nobody has looked into; monotonic milliseconds. */
+  let since: number | undefined
   let closed = false
 
   const compare = (): void => {
-    timer = undefined
+    timer = since = undefined
     const different = [...stamps].filter(([file, before]) => stamp(file) !== before).map(([file]) => file)
     if (different.length === 0) return
     for (const file of different) stamps.set(file, stamp(file))
@@ -52,8 +57,11 @@ export function watchFiles({ files, changed, log, settleMs = 100, pollMs = 5000 
 
   const soon = (): void => {
     if (closed) return
+    const now = performance.now()
+    since ??= now
     clearTimeout(timer)
-    timer = setTimeout(compare, settleMs)
+    // Where a log is written beside the config it is never quiet.
+    timer = setTimeout(compare, Math.max(0, Math.min(settleMs, since + longestSettle * settleMs - now)))
     timer.unref()
   }
 

@@ -1,5 +1,5 @@
 /** Changes of files, however they are made. */
-import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
@@ -75,6 +75,17 @@ it('tells several writes in a row once', async () => {
   await told()
   await sleep(100)
   expect(seen.length).toBeLessThanOrEqual(2)
+})
+
+it('is not kept from it by a file beside it that is written without a pause', async () => {
+  const noise = setInterval(() => appendFileSync(join(folder, `w${count}/proxy.log`), 'a line\n'), 5)
+  try {
+    await sleep(50)
+    writeFileSync(file, 'two')
+    await told()
+  } finally {
+    clearInterval(noise)
+  }
 })
 
 it('does not care for other files, nor after it was closed', async () => {
