@@ -40,8 +40,8 @@ class StdioChannel implements Channel {
   private readonly pipe: LinePipe
   private readonly lingerMs: number
   private readonly partMs: number
-  /** Requests of the client that have no answer yet. */
-  private readonly unanswered = new Set<RequestId>()
+  /** Requests of the client that have no answer yet, by id how many: of two with one id each is answered. */
+  private readonly unanswered = new Map<RequestId, number>()
   private lastRequestAt = -Infinity
   private ended = false
   private receiver: Receiver | undefined
@@ -76,7 +76,9 @@ class StdioChannel implements Channel {
   send(message: Message): void {
     this.pipe.send(message)
     if (message.method !== undefined || message.id === undefined || message.id === null) return
-    this.unanswered.delete(message.id)
+    const owed = this.unanswered.get(message.id) ?? 0
+    if (owed > 1) this.unanswered.set(message.id, owed - 1)
+    else this.unanswered.delete(message.id)
     if (this.ended && this.unanswered.size === 0) this.leave()
   }
 
@@ -119,7 +121,7 @@ class StdioChannel implements Channel {
     if (message.method === undefined) return
     if (message.id !== undefined && message.id !== null) {
       this.lastRequestAt = performance.now()
-      return void this.unanswered.add(message.id)
+      return void this.unanswered.set(message.id, (this.unanswered.get(message.id) ?? 0) + 1)
     }
     // A request that the client takes back gets no answer, so nobody must wait for one.
     const takenBack = message.params?.['requestId']

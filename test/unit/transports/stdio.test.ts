@@ -139,6 +139,20 @@ describe('the end', () => {
     expect(old.state.closed).toEqual({ reason: undefined })
   })
 
+  it('waits for both answers to two requests with one id', async () => {
+    const { input, state, say, answer, client } = connect()
+    say({ id: 1, method: 'a' })
+    say({ id: 1, method: 'a' })
+    input.end()
+    await turn()
+    answer(1, 'refused')
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(state.closed).toBeUndefined()
+    answer(1, 'the result')
+    await until(() => state.closed !== undefined, 200)
+    expect(client.received.map(({ result }) => result?.['text'])).toEqual(['refused', 'the result'])
+  })
+
   it('comes when the client breaks off, and nothing is thrown', async () => {
     const { client, state, answer } = connect()
     client.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
