@@ -1,5 +1,6 @@
 /** `list`: what all servers offer together, under the names clients see. A broken server makes it shorter, not fail. */
 import { Argument } from 'commander'
+import { never, type Cancellation } from '../gateway/cancellation.ts'
 import type { JsonObject } from '../gateway/contract.ts'
 import { McpError } from '../gateway/errors.ts'
 import { styleFor, type Context, type Define } from './command.ts'
@@ -24,18 +25,25 @@ export const define: Define = (command, start) => {
     .option('--backend <alias>', 'only what this server offers')
     .option('--cached', 'take what is known from earlier instead of asking every server')
     .action((kind: Kind | undefined, { backend, cached }: { backend?: string; cached?: boolean }) =>
-      start(context => withHouse(context, opened => list({ kind, backend, cached: cached === true }, opened, context))),
+      start(context => withHouse(context, (opened, cancellation) => list({ kind, backend, cached: cached === true }, opened, context, cancellation))),
     )
 }
 
 type Item = { readonly backend: string; readonly own: string; readonly item: JsonObject }
 
-export async function list({ kind, backend, cached }: ListOptions, { house, config }: Opened, context: Context): Promise<number> {
+export async function list(
+  { kind, backend, cached }: ListOptions,
+  { house, config }: Opened,
+  context: Context,
+  cancellation: Cancellation = never,
+): Promise<number> {
   const aliases = config.backends.map(({ alias }) => alias)
   if (backend !== undefined && !aliases.includes(backend))
     throw new McpError('USAGE', `no server is called ${backend}`, { hint: `configured are ${aliases.join(', ')}` })
   await (cached ? house.gateway.warm() : probe(house))
   const catalog = await house.gateway.catalog()
+  // What had come until then is no list.
+  if (cancellation.cancelled) return exitCodes.interrupted
   const backends = house.status().backends.filter(({ alias }) => backend === undefined || alias === backend)
   const wanted = kind === undefined ? kinds : [kind]
   const found = new Map(

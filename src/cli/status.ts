@@ -45,6 +45,7 @@ export async function status(
 ): Promise<number> {
   // Nothing runs in the background that could be asked: the servers are started and asked themselves.
   await probe(house)
+  if (cancellation.cancelled) return exitCodes.interrupted
   for (;;) {
     const now = house.status()
     show(now, options.watch, context)

@@ -1,0 +1,30 @@
+/** What a person meets who types commands, and types them wrong or changes their mind. */
+import { spawn } from 'node:child_process'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../fixtures/clients/client.ts'
+import { bin, createSandbox, stdioBackend, type Finished, type Sandbox } from './harness.ts'
+
+let sandbox: Sandbox
+beforeEach(() => void (sandbox = createSandbox()))
+afterEach(() => sandbox.dispose())
+
+/** Runs a command and interrupts it once it has started this server. */
+async function interrupted(alias: string, args: readonly string[]): Promise<Finished> {
+  const child = spawn(process.execPath, [bin, ...args], { cwd: sandbox.dir, env: { ...sandbox.env } })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', chunk => void (stdout += chunk))
+  child.stderr.on('data', chunk => void (stderr += chunk))
+  const code = new Promise<number | null>(resolve => child.once('close', resolve))
+  await eventually(() => (sandbox.readJournal(alias).length > 0 ? true : undefined), `${alias} to start`)
+  child.kill('SIGINT')
+  return { code: await code, stdout, stderr }
+}
+
+describe('an interrupted command', () => {
+  it.each(['list', 'status'])('%s prints nothing of what it had found', async command => {
+    const silent = { command: process.execPath, args: ['-e', 'process.stdin.resume()'] }
+    const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one'), silent } })
+    const { code, stdout, stderr } = await interrupted('one', [command, '--config', config])
+    expect([code, stdout, stderr]).toEqual([130, '', 'error CANCELLED: stopped by SIGINT\n'])
+  })
+})
