@@ -40,6 +40,8 @@ export const define: Define = (command, start) => {
     .description('stop it and start it; clients stay connected')
     .action(() =>
       start(async context => {
+        // One that works is not ended for one that could not start.
+        await (await import('./house.ts')).findAndLoad(context)
         if (await ownerOf(placeOf(context))) await stopDaemon(context)
         return startDaemon(context)
       }),

@@ -121,6 +121,15 @@ describe('one after another', () => {
     expect(shared.daemons()).toHaveLength(1)
   })
 
+  it('a restart with a config that cannot be used ends nothing', async () => {
+    const shared = share(v1Only())
+    await shared.run('daemon', 'start')
+    const [before] = shared.daemons()
+    writeFileSync(shared.target.args.at(-1) as string, '{')
+    expect(await shared.run('daemon', 'restart')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error CONFIG_INVALID') })
+    expect(shared.daemons()).toEqual([before])
+  })
+
   it('a newer run replaces an older daemon, and older clients follow it', async () => {
     const shared = share(v1Only())
     const older = shared.raw()
