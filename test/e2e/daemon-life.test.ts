@@ -125,7 +125,7 @@ describe('one after another', () => {
     const shared = share(v1Only())
     await shared.run('daemon', 'start')
     const [before] = shared.daemons()
-    writeFileSync(shared.target.args.at(-1) as string, '{')
+    writeFileSync(shared.target.args?.at(-1) as string, '{')
     expect(await shared.run('daemon', 'restart')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error CONFIG_INVALID') })
     expect(shared.daemons()).toEqual([before])
   })
