@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { listenHttp, type HouseListener } from '../app/listen.ts'
 import { handedOver, openNotify } from '../app/notify.ts'
 import { places } from '../config/places.ts'
+import { isUrlPath } from '../config/schema.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Context, Define } from './command.ts'
 import { openHouse, type Opened } from './house.ts'
@@ -33,7 +34,7 @@ export const define: Define = (command, start) => {
     .option('--http', 'serve over HTTP')
     .option('--host <host>', 'address to bind (default: 127.0.0.1)')
     .option('--port <port>', 'port; 0 picks a free one (default: 3050)', portOf)
-    .option('--path <path>', 'path of the merged endpoint (default: /mcp)')
+    .option('--path <path>', 'path of the merged endpoint (default: /mcp)', pathOf)
     .option('--socket <path>', 'serve on a unix socket')
     .option('--token-file <file>', 'file that holds the bearer token clients must send (default: $MCP_PROXY_TOKEN, else one is made)')
     .option('--no-auth', 'ask for no token; only on loopback and on a unix socket')
@@ -56,6 +57,11 @@ function portOf(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN
   if (!(port <= 65_535)) throw new McpError('USAGE', `--port ${text}: a port is a number from 0 to 65535`)
   return port
+}
+
+function pathOf(text: string): string {
+  if (!isUrlPath(text)) throw new McpError('USAGE', `--path ${text}: a path begins with /, such as /mcp`)
+  return text
 }
 
 export async function serve(options: ServeOptions, opened: Opened, context: Context): Promise<number> {

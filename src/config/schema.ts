@@ -10,7 +10,9 @@ const separator = ruled(value => /^[A-Za-z0-9_.-]{1,8}$/.test(value), 'one to ei
   pattern: '^[A-Za-z0-9_.-]{1,8}$',
 })
 
-const urlPath = ruled(value => /^\/[A-Za-z0-9._~/-]{0,200}$/.test(value) && !value.includes('//'), 'a path that begins with /', {
+export const isUrlPath = (value: string): boolean => /^\/[A-Za-z0-9._~/-]{0,200}$/.test(value) && !value.includes('//')
+
+const urlPath = ruled(isUrlPath, 'a path that begins with /', {
   pattern: '^/[A-Za-z0-9._~/-]*$',
 })
 

@@ -50,6 +50,7 @@ describe('where it listens', () => {
     ['with an empty token', ['--http', '--token-file', 'empty'], 'CONFIG_INVALID'],
     ['with a token anybody could guess', ['--http', '--token-file', 'short'], 'CONFIG_INVALID'],
     ['on a path of its own', ['--http', '--path', '/status'], 'USAGE'],
+    ['on a path that no request has', ['--http', '--port', '0', '--path', 'mcp'], 'USAGE'],
   ]
   it.each(refused)('refuses to listen %s', async (_what, args, code) => {
     sandbox.write('empty', '\n')
