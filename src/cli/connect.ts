@@ -60,7 +60,18 @@ async function connect(url: string, options: ConnectOptions, context: Context): 
     for (const endpoint of endpoints) if (endpoint.kind === 'url') redactor.add(Object.values(endpoint.headers).flatMap(secretsIn))
   }
   const opened = await openHouse(context, 'server', loaded)
-  return run({ client: undefined, failed: failureOf(opened) }, opened, context)
+  return run({ client: undefined, failed: failureOf(opened), words: wordsOf(url, options, io.cwd) }, opened, context)
+}
+
+/** The same from any folder. */
+function wordsOf(url: string, { header, headerFile, type, caFile }: ConnectOptions, cwd: string): string[] {
+  return [
+    'connect', url,
+    ...(type === undefined ? [] : ['--type', type]),
+    ...(caFile === undefined ? [] : ['--ca-file', resolve(cwd, caFile)]),
+    ...(headerFile === undefined ? [] : ['--header-file', resolve(cwd, headerFile)]),
+    ...header.flatMap(line => ['--header', line]),
+  ]
 }
 
 /** A header the user typed is a secret, whatever its name; so is what follows its scheme. */

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly client: string | undefined
   /** Settles when there is no point in serving any more, with the reason. */
   readonly failed?: Promise<Error> | undefined
+  /** The words that start this, where it is no config file that says what is served. */
+  readonly words?: readonly string[] | undefined
 }
 
 export const define: Define = (command, start) => {
@@ -47,7 +49,7 @@ function wantsDaemon({ io, globals }: Context): boolean {
 }
 
 /** In this process. Owns the order of its end: calls first, then servers, then the log. */
-export async function run({ client, failed }: RunOptions, opened: Opened, context: Context): Promise<number> {
+export async function run({ client, failed, words }: RunOptions, opened: Opened, context: Context): Promise<number> {
   const { house, log, file } = opened
   const { io } = context
   const serving = house.serveStdio(io.stdin, io.stdout, undefined, client)
@@ -67,8 +69,8 @@ export async function run({ client, failed }: RunOptions, opened: Opened, contex
     failure = error
     void serving.drain(drainMs.second)
   })
-  log.info({ file, client, servers: opened.config.backends.length }, 'serving over stdio')
-  if (io.stderr.isTTY === true && !context.globals.quiet) void import('./welcome.ts').then(({ welcome }) => welcome(opened, context))
+  log.info({ file: words ? undefined : file, client, servers: opened.config.backends.length }, 'serving over stdio')
+  if (io.stderr.isTTY === true && !context.globals.quiet) void import('./welcome.ts').then(({ welcome }) => welcome(opened, context, words))
   try {
     await serving.closed
     log.debug({}, 'the client is gone')

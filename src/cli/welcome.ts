@@ -4,7 +4,8 @@ import type { Opened } from './house.ts'
 import { printable } from './io.ts'
 import { tableFor } from './table.ts'
 
-export async function welcome({ house, file }: Opened, context: Context): Promise<void> {
+/** `words`: how it was started, where there is no config file that other commands could be given. */
+export async function welcome({ house, file }: Opened, context: Context, words?: readonly string[]): Promise<void> {
   const { stderr, script } = context.io
   const { bold, dim, green, yellow } = styleFor(context, stderr)
   await house.gateway.warm()
@@ -19,13 +20,13 @@ export async function welcome({ house, file }: Opened, context: Context): Promis
   const flag = `--config ${shown(file)}`
   const call = first && `${printable(String(first['name']), stderr)} ${shown(sampleOf(first['inputSchema']))} ${flag}`
   const count = `${catalog.tools.length} tools of ${backends.length} servers`
-  const entry = { mcpServers: { hub: { command: script, args: ['run', '--config', file] } } }
+  const entry = { mcpServers: { hub: { command: script, args: words ?? ['run', '--config', file] } } }
+  const tries = words ? '' : `Try it in another terminal:\n  mcp-proxy list ${flag}\n${call ? `  mcp-proxy call ${call}\n` : ''}\n`
   const isReady = backends.every(({ state }) => state === 'healthy' || state === 'idle' || state === 'disabled')
   stderr.write(
     `\n${isReady ? green('ready') : yellow('partly ready')}: ${count}, speaking MCP on stdin and stdout\n\n` +
       `${tableFor(stderr, ['SERVER', 'STATE', 'TOOLS', 'RESOURCES', 'PROMPTS'], rows, bold)}\n\n` +
-      `Try it in another terminal:\n  mcp-proxy list ${flag}\n${call ? `  mcp-proxy call ${call}\n` : ''}\n` +
-      `In a client’s config:\n  ${JSON.stringify(entry)}\n\n${dim('Ctrl-C stops it.')}\n`,
+      `${tries}In a client’s config:\n  ${context.redactor.scrub(JSON.stringify(entry))}\n\n${dim('Ctrl-C stops it.')}\n`,
   )
 }
 

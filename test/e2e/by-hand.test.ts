@@ -1,8 +1,9 @@
 /** What a person meets who types commands, and types them wrong or changes their mind. */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
-import { bin, createSandbox, stdioBackend, type Finished, type Sandbox } from './harness.ts'
+import { bin, createSandbox, remoteBackend, stdioBackend, type Finished, type Sandbox } from './harness.ts'
 
 let sandbox: Sandbox
 beforeEach(() => void (sandbox = createSandbox()))
@@ -26,5 +27,22 @@ describe('an interrupted command', () => {
     const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one'), silent } })
     const { code, stdout, stderr } = await interrupted('one', [command, '--config', config])
     expect([code, stdout, stderr]).toEqual([130, '', 'error CANCELLED: stopped by SIGINT\n'])
+  })
+})
+
+describe('connect', () => {
+  const terminal = '/usr/bin/script'
+  it.skipIf(!existsSync(terminal))('names no config file on a terminal: there is none', async () => {
+    const remote = await remoteBackend(sandbox, 'v1', 'one', 'http')
+    const words = [process.execPath, bin, 'connect', remote.url, '--header', 'X-Key: t0p-s3cret-value']
+    const child = spawn(terminal, ['-qec', words.map(word => `'${word}'`).join(' '), '/dev/null'], { cwd: sandbox.dir, env: { ...sandbox.env } })
+    let said = ''
+    child.stdout.on('data', chunk => void (said += chunk))
+    await eventually(() => (said.includes('Ctrl-C stops it') ? true : undefined), 'its welcome')
+    child.stdin.write('\x03')
+    await new Promise(resolve => child.once('close', resolve))
+    await remote.stop()
+    expect(said).toContain(`"args":["connect","${remote.url}","--header","X-Key: ***"]`)
+    expect(said).not.toMatch(/--config|the command line|s3cret/)
   })
 })
