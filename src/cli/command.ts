@@ -93,7 +93,7 @@ export async function parse(argv: readonly string[], io: Io): Promise<Parsed> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return { work: undefined, globals: globalsOf(program) }
-    throw usage(error)
+    throw usage(error, argv, program)
   }
   return { work, globals: globalsOf(program) }
 }
@@ -165,7 +165,7 @@ export function skeleton(io: Io): Command {
   return program.configureOutput({
     writeOut: text => void io.stdout.write(text),
     // Errors are reported by us, once, in our own form.
-    writeErr: text => void (program.args.length === 0 && io.stderr.write(text)),
+    writeErr: text => void (program.args.length === 0 && program.opts()['json'] !== true && io.stderr.write(text)),
     outputError: () => {},
     getOutHasColors: () => false,
     getErrHasColors: () => false,
@@ -188,14 +188,18 @@ function globalsOf(program: Command): Globals {
 }
 
 /** Commander's finding in our words: what is wrong, and its suggestion as the hint. */
-function usage(error: CommanderError): McpError {
+function usage(error: CommanderError, argv: readonly string[], program: Command): McpError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = rest
     .join(' ')
     .replace(/^\(|\)$/g, '')
     .trim()
-  if (error.code === 'commander.help')
-    return new McpError('USAGE', 'a command is needed', { hint: 'mcp-proxy --help lists them' })
+  if (error.code === 'commander.help') {
+    const name = commandWord(argv)
+    const isGroup = program.commands.some(command => command.name() === name)
+    if (name !== undefined && !isGroup) return new McpError('USAGE', `unknown command '${name}'`, { hint: 'mcp-proxy --help lists all' })
+    return new McpError('USAGE', 'a command is needed', { hint: `mcp-proxy ${isGroup ? `${name} ` : ''}--help lists them` })
+  }
   return new McpError('USAGE', first, { hint: suggestion === '' ? 'mcp-proxy help [command] shows what it takes' : suggestion })
 }
 

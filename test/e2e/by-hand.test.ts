@@ -30,6 +30,20 @@ describe('an interrupted command', () => {
   })
 })
 
+describe('a command that is not there', () => {
+  it.each([
+    [['daemon'], 'error USAGE: a command is needed\n  hint: mcp-proxy daemon --help lists them\n'],
+    [['help', 'demon'], "error USAGE: unknown command 'demon'\n  hint: mcp-proxy --help lists all\n"],
+  ])('%j is told what there is', async (args, stderr) => {
+    expect(await sandbox.run(args)).toEqual({ code: 2, stdout: '', stderr })
+  })
+
+  it('is one line of JSON on request, without any word too', async () => {
+    const { code, stderr } = await sandbox.run(['--json'])
+    expect([code, JSON.parse(stderr)]).toMatchObject([2, { error: { code: 'USAGE' } }])
+  })
+})
+
 describe('connect', () => {
   const terminal = '/usr/bin/script'
   it.skipIf(!existsSync(terminal))('names no config file on a terminal: there is none', async () => {

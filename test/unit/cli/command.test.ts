@@ -46,7 +46,8 @@ describe('the command line', () => {
     [['list', '--log-level', 'loud'], /Allowed choices are debug, info/],
     [['credentials', 'show'], /unknown command 'show'/],
     [[], /a command is needed/],
-    [['credentials'], /a command is needed/],
+    [['credentials'], /a command is needed/, /mcp-proxy credentials --help/],
+    [['help', 'lst'], /unknown command 'lst'/],
   ])('refuses %o', async (argv, message, hint) => {
     await expect(parsed(...argv)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) })
     const { code, out, err } = await ran('--json', ...argv)
