@@ -41,7 +41,8 @@ export async function list(
   if (backend !== undefined && !aliases.includes(backend))
     throw new McpError('USAGE', `no server is called ${backend}`, { hint: `configured are ${aliases.join(', ')}` })
   await (cached ? house.gateway.warm() : probe(house))
-  const catalog = await house.gateway.catalog()
+  // Who has not told by now has failed: waiting for it once more would start it once more.
+  const catalog = house.gateway.known
   // What had come until then is no list.
   if (cancellation.cancelled) return exitCodes.interrupted
   const backends = house.status().backends.filter(({ alias }) => backend === undefined || alias === backend)

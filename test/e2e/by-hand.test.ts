@@ -1,6 +1,7 @@
 /** What a person meets who types commands, and types them wrong or changes their mind. */
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
 import { bin, createSandbox, remoteBackend, stdioBackend, type Finished, type Sandbox } from './harness.ts'
@@ -27,6 +28,18 @@ describe('an interrupted command', () => {
     const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one'), silent } })
     const { code, stdout, stderr } = await interrupted('one', [command, '--config', config])
     expect([code, stdout, stderr]).toEqual([130, '', 'error CANCELLED: stopped by SIGINT\n'])
+  })
+})
+
+describe('list', () => {
+  it('starts a server that never answers once, and waits for it once', async () => {
+    const trace = 'require("fs").appendFileSync("starts", "x"); process.stdin.resume()'
+    const silent = { command: process.execPath, args: ['-e', trace], timeouts: { start: 1500 } }
+    const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one'), silent } })
+    const { code, stdout, stderr } = await sandbox.run(['list', 'tools', '--config', config])
+    expect([code, stderr]).toEqual([0, 'warning silent is stopped: silent was not ready within 1500 ms\n'])
+    expect(stdout).toContain('one__echo')
+    expect(readFileSync(join(sandbox.dir, 'starts'), 'utf8')).toBe('x')
   })
 })
 
