@@ -1,7 +1,10 @@
 /** `daemon`: start, stop and look after the process that all clients of one config share. The process itself is daemon-process.ts. */
 import { createReadStream, existsSync, statSync, watchFile, unwatchFile } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { version } from '../app/version.ts'
-import { findConfig } from '../config/find.ts'
+import { findConfig, usualNames } from '../config/find.ts'
+import { resolvePath } from '../config/paths.ts'
 import { places } from '../config/places.ts'
 import { control, start as launch } from '../daemon/attach.ts'
 import { forgetCrashes, heldUntil } from '../daemon/crashes.ts'
@@ -58,6 +61,24 @@ export const define: Define = (command, start) => {
 export function placeOf({ io, globals }: Context): DaemonPlace {
   const { file } = findConfig({ config: globals.config, env: io.env, cwd: io.cwd })
   return daemonPlace(places(io.env), file)
+}
+
+/** The same for one that runs, which can be looked after when its config file is gone. */
+export async function placeOfRunning(context: Context): Promise<DaemonPlace> {
+  try {
+    return placeOf(context)
+  } catch (error) {
+    const { io, globals } = context
+    const folders = places(io.env)
+    const named = globals.config ?? (io.env['MCP_PROXY_CONFIG'] || undefined)
+    const files = named === undefined ? usualNames.map(name => join(folders.config, name)) : [resolvePath(named, io.cwd)]
+    for (const file of files) {
+      const folder = await realpath(dirname(file)).catch(() => dirname(file))
+      const place = daemonPlace(folders, join(folder, basename(file)))
+      if (await ownerOf(place)) return place
+    }
+    throw error
+  }
 }
 
 /** Whoever holds the lock and lives; it may not be ready yet. */
@@ -117,7 +138,7 @@ function flagsOf({ globals }: Context): string[] {
 }
 
 async function stopDaemon(context: Context): Promise<number> {
-  const place = placeOf(context)
+  const place = await placeOfRunning(context)
   const owner = await ownerOf(place)
   if (!owner) throw notRunning()
   const state = await readState(place.state)
@@ -130,7 +151,7 @@ async function stopDaemon(context: Context): Promise<number> {
 }
 
 async function statusOfDaemon(context: Context): Promise<number> {
-  const place = placeOf(context)
+  const place = await placeOfRunning(context)
   const found = await runningDaemon(place)
   if (found) return showStatus(found.status, context)
   const until = await heldUntil(place.crashes)
@@ -142,7 +163,7 @@ async function statusOfDaemon(context: Context): Promise<number> {
 }
 
 async function reloadDaemon(context: Context): Promise<number> {
-  const state = await readState(placeOf(context).state)
+  const state = await readState((await placeOfRunning(context)).state)
   const reply = state && (await control(state, version, 'reload', patienceMs.start))
   if (!reply) throw notRunning()
   const outcome = reply.content as { readonly ok: boolean; readonly message?: string } | undefined
@@ -153,7 +174,7 @@ async function reloadDaemon(context: Context): Promise<number> {
 
 async function showLogs(follow: boolean, context: Context): Promise<number> {
   const { io } = context
-  const { log } = placeOf(context)
+  const { log } = await placeOfRunning(context)
   if (!existsSync(log) && !follow) throw new McpError('NOT_RUNNING', 'there is no log yet', { hint: 'mcp-proxy daemon start' })
   let at = 0
   const show = async (): Promise<void> => {

@@ -23,8 +23,8 @@ const maxBytes = 16 * 1024 * 1024
 /** Throws NOT_RUNNING where a listener that was named does not answer. */
 export async function running({ url, tokenFile }: Whom, context: Context): Promise<Running> {
   if (url === undefined) {
-    const { placeOf, runningDaemon } = await import('./daemon.ts')
-    const place = placeOf(context)
+    const { placeOfRunning, runningDaemon } = await import('./daemon.ts')
+    const place = await placeOfRunning(context)
     return { look: async () => (await runningDaemon(place))?.status as ProxyStatus | undefined }
   }
   const { io } = context

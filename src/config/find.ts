@@ -26,7 +26,8 @@ export interface Found {
   readonly notices: readonly string[]
 }
 
-const names = ['config.json', 'config.jsonc', 'config.yaml', 'config.yml'] as const
+/** In the user's config folder; the first that is there counts. */
+export const usualNames = ['config.json', 'config.jsonc', 'config.yaml', 'config.yml'] as const
 
 /** What projects carry around: our own names and those of clients. */
 const projectNames = [
@@ -48,7 +49,7 @@ export function findConfig({ config, env = process.env, cwd = process.cwd() }: F
   if (named) return { file: existing(resolvePath(named, cwd), 'MCP_PROXY_CONFIG'), by: 'MCP_PROXY_CONFIG', notices: [] }
 
   const folder = places(env).config
-  const [file, ...others] = names.map(name => join(folder, name)).filter(path => existsSync(path))
+  const [file, ...others] = usualNames.map(name => join(folder, name)).filter(path => existsSync(path))
   const project = projectNames.find(name => existsSync(join(cwd, name)))
   const mention =
     project === undefined || resolve(cwd) === resolve(folder)

@@ -264,6 +264,16 @@ describe('its commands', () => {
     expect(shared.files()).toEqual([])
   })
 
+  it('are there for a daemon whose config file is gone', async () => {
+    const shared = share(v1Only())
+    await shared.run('daemon', 'start')
+    rmSync(shared.target.args?.at(-1) as string)
+    expect((await shared.run('daemon', 'status')).stdout).toMatch(/^old /m)
+    expect((await shared.run('daemon', 'logs')).stdout).toContain('the daemon is ready')
+    expect(await shared.run('daemon', 'stop')).toMatchObject({ code: 0, stdout: 'stopped\n' })
+    expect(await shared.run('daemon', 'stop')).toMatchObject({ code: 2, stderr: expect.stringContaining('CONFIG_NOT_FOUND') })
+  })
+
   it('a daemon that was started by hand is started again when it crashes, with and without clients', async () => {
     const shared = share(v1Only())
     expect((await shared.run('daemon', 'start')).code).toBe(0)
