@@ -6,8 +6,10 @@ import type { Readable, Writable } from 'node:stream'
 import { Replay } from '../eras/replay.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Message, RequestId } from '../transports/channel.ts'
+import { CatchUp } from './catch-up.ts'
 import { isGoodbye, readGoodbye, type Farewell, type Goodbye } from './hello.ts'
 import { Ledger, type Held } from './ledger.ts'
+import { lineOf } from './long-line.ts'
 import { envelopes } from './observe.ts'
 import { Splitter, type Piece } from './splitter.ts'
 
@@ -42,6 +44,7 @@ export class Relay {
   readonly over: Promise<void>
   private readonly options: RelayOptions
   private readonly replay = new Replay()
+  private readonly catchUp = new CatchUp()
   private readonly said = new Splitter(maxLineBytes)
   /** Of the way there is. */
   private readonly ledger = new Ledger(id => this.replay.keeps(id))
@@ -65,10 +68,9 @@ export class Relay {
     this.options = options
     this.over = new Promise(resolve => (this.finish = resolve))
     const { input, output, first } = options
-    // After a stop, what the client still says is for nobody.
-    input.on('data', (chunk: Buffer) => this.inputEnded || this.fromClient(this.said.push(chunk)))
-    input.on('end', () => this.clientEnded())
-    input.on('error', () => this.clientEnded())
+    input.on('data', (chunk: Buffer) => this.inTurn(() => this.fromClient(this.said.push(chunk))))
+    input.on('end', () => this.inTurn(() => this.clientEnded()))
+    input.on('error', () => this.inTurn(() => this.clientEnded()))
     output.on('drain', () => this.way?.from.resume())
     output.on('close', () => this.end())
     this.take(first)
@@ -78,7 +80,16 @@ export class Relay {
   stop(now: boolean): void {
     if (now || !this.way) return this.end()
     this.options.input.pause()
-    this.clientEnded()
+    this.inTurn(() => this.clientEnded())
+  }
+
+  /**
+   * To write to a daemon that is gone closes the socket, and with it is lost what that one said it had read of us. So its last
+   * word comes first. After a stop, what the client still says is for nobody.
+   */
+  private inTurn(hear: () => void): void {
+    this.catchUp.inTurn(() => this.inputEnded || this.isOver || hear(), () => this.listen())
+    if (this.catchUp.isBehind) this.options.input.pause()
   }
 
   private end(): void {
@@ -101,7 +112,7 @@ export class Relay {
     way.to.on('drain', () => this.listen())
     const send = (message: Message): void => {
       if (this.way !== way) return
-      const bytes = Buffer.from(`${JSON.stringify(message)}\n`)
+      const bytes = lineOf(message)
       this.ledger.wrote({ bytes, messages: [message] })
       way.to.write(bytes)
     }
@@ -127,7 +138,7 @@ export class Relay {
         if (this.isOpen) this.write({ bytes, messages: [] })
         continue
       }
-      const messages = envelopes(bytes)
+      const messages = envelopes(bytes, 'client')
       if (this.held.length > 0 && messages.length === 1 && this.takenBack(messages[0] as Message)) continue
       const isRequest = messages.some(({ method, id }) => method !== undefined && id !== undefined)
       const isAnswer = messages.length > 0 && messages.every(({ method }) => method === undefined)
@@ -176,7 +187,7 @@ export class Relay {
         this.dismiss(readGoodbye(bytes))
         continue
       }
-      const messages = envelopes(bytes)
+      const messages = envelopes(bytes, 'daemon')
       // Its refusal of what it was not asked any more.
       if (messages.length === 1 && this.ledger.isTakenBack(messages[0] as Message)) continue
       for (const { method, id } of messages) if (method === undefined) this.ledger.answered(id as RequestId)
@@ -197,11 +208,11 @@ export class Relay {
     this.leaving = why
     this.replay.leaving()
     if (heard === undefined) return
-    this.held = [...this.ledger.takeBack(heard).map(bytes => ({ bytes, messages: envelopes(bytes) })), ...this.held]
+    this.held = [...this.ledger.takeBack(heard).map(bytes => ({ bytes, messages: envelopes(bytes, 'client') })), ...this.held]
   }
 
   private listen(): void {
-    if (!this.inputEnded && !this.isOver) this.options.input.resume()
+    if (!this.inputEnded && !this.isOver && !this.catchUp.isBehind) this.options.input.resume()
   }
 
   private clientEnded(): void {

@@ -49,6 +49,8 @@ const helloMs = 5_000
 const drainMs = 25_000
 /** How long a client that does not close its end keeps us, milliseconds. */
 const partMs = 2_000
+/** A client's line as over stdio, and a longer id in what a relay tells again of it. */
+const maxLineBytes = 16 * 1024 * 1024 + 256
 /** How often to look whether others can still find us, milliseconds. */
 const lookEveryMs = 5_000
 
@@ -129,7 +131,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     let heard = 0
     // Before the channel listens: a line is counted when it is read, or what it asks might be asked twice.
     socket.on('data', (chunk: Buffer) => void (heard += chunk.length))
-    const channel = stdioChannel(socket, socket, { log, partMs })
+    const channel = stdioChannel(socket, socket, { log, partMs, maxLineBytes })
     const serving = house.serve(channel, lastAskId, client)
     const one: Client = {
       drain: ms => serving.drain(ms),

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareVersions, goodbyeLine, isGoodbye, readGoodbye } from '../../../src/daemon/hello.ts'
 import { envelopes } from '../../../src/daemon/observe.ts'
+import { lineOf } from '../../../src/daemon/long-line.ts'
 import { Splitter } from '../../../src/daemon/splitter.ts'
 
 describe('the splitter', () => {
@@ -41,7 +42,7 @@ describe('the splitter', () => {
 })
 
 describe('what is seen of a line', () => {
-  const see = (value: unknown) => envelopes(Buffer.from(`${JSON.stringify(value)}\n`)).map(({ id, method }) => ({ id, request: method !== undefined }))
+  const see = (value: unknown) => envelopes(Buffer.from(`${JSON.stringify(value)}\n`), 'client').map(({ id, method }) => ({ id, request: method !== undefined }))
   const long = 'x'.repeat(100_000)
 
   it.each([
@@ -59,7 +60,47 @@ describe('what is seen of a line', () => {
     ['a number', 7, []],
   ])('%s', (_what, value, expected) => expect(see(value)).toEqual(expected))
 
-  it('is nothing of what is no JSON', () => expect(envelopes(Buffer.from('hello {\n'))).toEqual([]))
+  const client = (text: string) => envelopes(Buffer.from(text), 'client')
+
+  it('is all of what the next daemon may have to be told, however long, in the client’s own bytes', () => {
+    const params = `{ "uri":"a\\"}", "level" : 1,"n":{"a":[1e20,{"]":"\\\\"}],"long":"${long}"}}`
+    for (const text of [
+      `{"jsonrpc":"2.0","id":1,"method":"told","params":${params}}\n`,
+      `{ "params" : ${params} , "method" : "told" ,"other":{"x":[]}, "jsonrpc" : "2.0", "id" : 1 }\r\n`,
+    ]) {
+      const [message] = client(text)
+      expect(message).toEqual({ jsonrpc: '2.0', id: 1, method: 'told', params: { uri: 'a"}', level: 1 } })
+      expect(lineOf({ ...message!, id: 'new' }).toString()).toBe(`{"jsonrpc":"2.0","id":"new","method":"told","params":${params}}\n`)
+    }
+    expect(client(`{"method":"told","params":{"long":"${long}"}}\n`)).toEqual([{ jsonrpc: '2.0', method: 'told', params: { long } }])
+  })
+
+  it('is the same of a long line as of a short one', () => {
+    const json = fc.jsonValue({ maxDepth: 4 })
+    fc.assert(fc.property(fc.dictionary(fc.string(), json), fc.array(json), fc.integer({ min: 0, max: 3 }), (params, more, space) => {
+      const message = { jsonrpc: '2.0', method: 'told', params: { ...params, more, long }, id: 1 }
+      const [seen] = client(`${JSON.stringify(message, null, ' '.repeat(space)).replaceAll('\n', '\t')}\n`)
+      expect(seen).toMatchObject({ id: 1, method: 'told' })
+      expect(JSON.parse(lineOf(seen!).toString())).toEqual(JSON.parse(JSON.stringify(message)))
+    }))
+  })
+
+  it('is nothing of a long line that is no JSON, and a line that cannot be written goes without its parameters', () => {
+    for (const end of ['', '}', ']', '"', ':1}', ',}', '\\'])
+      expect(client(`{"method":"told","id":1,"params":{"long":"${long}"${end}\n`)).toEqual([])
+    const deep = { jsonrpc: '2.0', id: 1, method: 'told', params: JSON.parse(`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`) } as const
+    expect(lineOf(deep).toString()).toBe('{"jsonrpc":"2.0","id":1,"method":"told"}\n')
+  })
+
+  it('does not end at a mark of the byte order', () => expect(client('\ufeff{"id":1,"method":"told"}\n')).toEqual([{ id: 1, method: 'told' }]))
+
+  it('is no name of a long call, nor of what a daemon asks', () => {
+    for (const head of ['"method":"tools/call"', '"jsonrpc": "2.0", "id": 1, "method": "tools/call"'])
+      expect(client(`{${head},"params":{"long":"${long}"},"id":1}\n`)).toEqual([{ jsonrpc: '2.0', id: 1, method: '' }])
+    expect(envelopes(Buffer.from(`{"id":1,"method":"asks","params":{"long":"${long}"}}\n`), 'daemon')).toEqual([{ jsonrpc: '2.0', id: 1, method: '' }])
+  })
+
+  it('is nothing of what is no JSON', () => expect(envelopes(Buffer.from('hello {\n'), 'client')).toEqual([]))
 })
 
 describe('a goodbye', () => {

@@ -267,6 +267,30 @@ describe('a relay', () => {
     expect(got.map(({ id }) => id)).toEqual([1, 2, 3, '3', 4])
   })
 
+  it('hears of the daemon’s end before it writes to it, where the client had been quiet', async () => {
+    const { send, got, at, open, methods } = rig()
+    await open()
+    await quiet(150)
+    send({ id: 1, method: 'unread' })
+    at(0).die()
+    send({ id: 2, method: 'later' })
+    await quiet(40)
+    expect(methods(0)).toEqual(['initialize', 'notifications/initialized'])
+    expect(methods(1)).toEqual(['initialize', 'notifications/initialized', 'unread', 'later'])
+    expect(got).toEqual([])
+  })
+
+  it('hears all of a client that was quiet and ends with its word', async () => {
+    const { input, at, open, methods } = rig()
+    await open()
+    await quiet(150)
+    input.write('{"jsonrpc":"2.0","id":1,')
+    input.end('"method":"last"}')
+    await quiet(40)
+    expect(methods(0).at(-1)).toBe('last')
+    expect(at(0).ended).toBe(true)
+  })
+
   it('does not ask again what a leaving one had read and did not answer', async () => {
     const { send, got, at, open, methods } = rig()
     await open()
