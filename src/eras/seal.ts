@@ -29,7 +29,7 @@ const tagBytes = 16
 /** Longest sealed text, characters; the same bound holds for what clients may bring. */
 export const maxSealedLength = 64 * 1024
 
-/** `expiresAt`: epoch milliseconds. Throws BACKEND_PROTOCOL when the inner state is too large to carry. */
+/** `expiresAt`: milliseconds of the clock that `unseal` goes by. Throws BACKEND_PROTOCOL when the inner state is too large to carry. */
 export function seal(key: Buffer, state: SealedState, binding: SealBinding, expiresAt: number): string {
   const iv = randomBytes(ivBytes)
   const cipher = createCipheriv('aes-256-gcm', key, iv)

@@ -154,7 +154,7 @@ class ModernFront implements Front {
     }
     if (requestState === undefined) return
     if (typeof requestState !== 'string') throw new McpError('INVALID_PARAMS', 'params.requestState must be a string')
-    const { inner, from } = unseal(this.options.sealKey, requestState, this.bindingOf(call), Date.now())
+    const { inner, from } = unseal(this.options.sealKey, requestState, this.bindingOf(call), performance.now())
     call.requestState = inner
     call.continues = from
   }
@@ -200,7 +200,8 @@ class ModernFront implements Front {
           backend: from,
           requires: requiredBy(unfit.map(([, ask]) => ask)),
         })
-      const until = Date.now() + this.options.asks.waitMs
+      // Monotonic: no state outlives the process, whose key it is sealed with.
+      const until = performance.now() + this.options.asks.waitMs
       const state = { from, inner: outcome.requestState }
       const requestState = seal(this.options.sealKey, state, this.bindingOf(call), until)
       incoming.respond({

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openModernFront } from '../../../../src/eras/modern/client-side.ts'
 import type { ServeOptions } from '../../../../src/eras/options.ts'
 import { Peer } from '../../../../src/eras/peer.ts'
@@ -308,6 +308,17 @@ describe('a demand for input', () => {
     expect(code(await open().client.ask('tools/call', retry))).toBeUndefined()
     const late = await round({ asks: { rounds: 1, waitMs: -1, parked: 1 } })
     expect(code(await late.client.ask('tools/call', { ...late.params, inputResponses: {}, requestState: late.state }))).toBe(-32602)
+  })
+
+  it('takes a state however the clock of the machine was put meanwhile', async () => {
+    const { client, params, state } = await round()
+    const now = Date.now()
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(now + 24 * 3600_000)
+    try {
+      expect(code(await client.ask('tools/call', { ...params, inputResponses: {}, requestState: state }))).toBeUndefined()
+    } finally {
+      clock.mockRestore()
+    }
   })
 
   it.each([[null], [7], [[]], [{ who: 12345 }]])('refuses answers like %j', async inputResponses => {
