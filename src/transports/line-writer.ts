@@ -64,6 +64,7 @@ export class LineWriter {
   private blocked = false
   private over = false
   private ending: (() => void) | undefined
+  private ended: Promise<void> | undefined
   private timer: NodeJS.Timeout | undefined
   private pressed = false
 
@@ -107,11 +108,11 @@ export class LineWriter {
 
   /** Writes what waits, then ends the stream. Resolves when all is written, or nothing more will be. */
   end(): Promise<void> {
-    if (this.over || this.ending) return Promise.resolve()
-    return new Promise(resolve => {
+    if (this.over) return Promise.resolve()
+    return (this.ended ??= new Promise(resolve => {
       this.ending = resolve
       if (!this.blocked) this.flush()
-    })
+    }))
   }
 
   /** Forgets what waits; nothing is written any more. */

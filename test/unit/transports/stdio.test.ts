@@ -139,6 +139,22 @@ describe('the end', () => {
     expect(old.state.closed).toEqual({ reason: undefined })
   })
 
+  it('by our side, while the client takes its last answer, does not cut that off', async () => {
+    const { input, client, channel, say, answer } = connect({}, new Client(false))
+    say({ id: 1, method: 'a' })
+    input.end()
+    await turn()
+    answer(1, big + big + big)
+    await turn()
+    let closed = false
+    void channel.close().then(() => (closed = true))
+    await turn()
+    expect(closed).toBe(false)
+    client.read()
+    await until(() => closed)
+    expect(client.received).toMatchObject([{ id: 1 }])
+  })
+
   it('waits for both answers to two requests with one id', async () => {
     const { input, state, say, answer, client } = connect()
     say({ id: 1, method: 'a' })
