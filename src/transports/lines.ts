@@ -54,6 +54,7 @@ export interface LineSink {
 }
 
 const newline = 0x0a
+const noBytes = Buffer.alloc(0)
 const keptStore = 1024 * 1024
 /** A backend's answer from this length on is not parsed; below it, parsing costs less than looking. Bytes. */
 export const rawBytes = 1024
@@ -76,7 +77,7 @@ export class LineReader implements Line {
   private skipped: { readonly head: Buffer; tail: Buffer } | undefined
   private stopped = false
   private ended = false
-  private current: { buffer: Buffer; start: number; end: number } = { buffer: Buffer.alloc(0), start: 0, end: 0 }
+  private current: { buffer: Buffer; start: number; end: number } = { buffer: noBytes, start: 0, end: 0 }
 
   constructor(author: Author, sink: LineSink, limits: LineLimits = {}) {
     this.author = author
@@ -191,6 +192,8 @@ export class LineReader implements Line {
     current.start = start
     current.end = end
     this.sink.message(message, this)
+    // It may be long, and the next one far off.
+    current.buffer = noBytes
   }
 
   private batch(values: readonly unknown[], text: string): void {

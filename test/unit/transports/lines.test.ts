@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { McpError } from '../../../src/gateway/errors.ts'
@@ -351,4 +353,22 @@ describe('cost', () => {
     const small = Math.max(time(1_000_000, 1024), 5)
     expect(time(15_900_000, 1024)).toBeLessThan(small * 80)
   })
+})
+
+it('keeps nothing of a line that was read, however long it is until the next', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const reader = new LineReader('backend', { message() {}, malformed() {}, noise() {} })
+  const feed = (): void => {
+    reader.push(Buffer.from(`{"jsonrpc":"2.0","id":1,"result":{"a":"${'x'.repeat(8_000_000)}`))
+    reader.push(Buffer.from('"}}\n'))
+  }
+  gc()
+  const before = process.memoryUsage().arrayBuffers
+  feed()
+  // What has just been read may still stand on the stack.
+  await new Promise(resolve => setTimeout(resolve, 20))
+  gc()
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000)
+  reader.stop()
 })
