@@ -37,6 +37,8 @@ export class Pulse {
   private aliveAt = this.bornAt
   private misses = 0
   private timer: NodeJS.Timeout | undefined
+  /** When the timer is due; monotonic milliseconds. */
+  private dueAt = 0
   private pinging = false
   private stopped = false
 
@@ -95,15 +97,21 @@ export class Pulse {
 
   private arm(): void {
     if (this.stopped) return
-    clearTimeout(this.timer)
     const { traffic, idleAfter } = this.options
     const now = performance.now()
     const quiet = now - Math.max(this.bornAt, traffic.usedAt)
     const untilPing = this.misses > 0 ? pingAgainMs : Math.max(this.aliveAt, traffic.heardAt) + pingEveryMs - now
     const limit = idleAfter()
     const untilIdle = limit > 0 ? (quiet < limit ? limit - quiet : limit) : Infinity
-    const wait = Math.min(untilPing > 0 ? untilPing : pingEveryMs, untilIdle)
-    this.timer = setTimeout(() => this.beat(), Math.max(10, Math.ceil(wait)))
+    const wait = Math.max(10, Math.ceil(Math.min(untilPing > 0 ? untilPing : pingEveryMs, untilIdle)))
+    // Node keeps a list for each length of a timer until that time is over: clients that come and go must not make one each.
+    if (this.timer && this.dueAt < now + wait + 1) return
+    clearTimeout(this.timer)
+    this.dueAt = now + wait
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.beat()
+    }, wait)
     this.timer.unref()
   }
 }

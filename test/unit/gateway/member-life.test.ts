@@ -338,6 +338,17 @@ describe('health', () => {
     expect(server.last.pings).toBe(3)
   })
 
+  it('clients that come and go set no timer each', async () => {
+    const { member } = await running({ policy: { idleTimeout: 60_000 } })
+    const set = vi.spyOn(globalThis, 'setTimeout')
+    for (let count = 0; count < 100; count++) {
+      member.watch(new FakeWatcher({ resources: ['x://a'] })).close()
+      await pass(7)
+    }
+    expect(set.mock.calls.length).toBeLessThan(10)
+    set.mockRestore()
+  })
+
   it('is not pinged while it works', async () => {
     const { member, server } = await running()
     server.auto = false
