@@ -102,13 +102,14 @@ export class Opening {
 
   private async dial(): Promise<ChannelLink> {
     const before = this.link
-    const channel = await this.options.dial()
-    if (this.over) {
-      void channel.close()
+    // Two of one server at a time may fight over a port or a lock file.
+    await before?.channel.close()
+    const channel = this.over ? undefined : await this.options.dial()
+    if (!channel || this.over) {
+      void channel?.close()
       throw new McpError('CANCELLED', 'the opening was given up')
     }
     if (before?.died) this.ends.push(before.died.message)
-    void before?.channel.close()
     return (this.link = new ChannelLink(channel, this.options.log))
   }
 

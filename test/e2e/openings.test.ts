@@ -1,4 +1,5 @@
 /** How a conversation begins: which revision an opening is answered with, and what a path of the listener offers. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectClient } from '../fixtures/clients/client.ts'
 import { initialize, startRaw } from '../fixtures/clients/raw.ts'
@@ -53,4 +54,17 @@ describe('the path of one server alone', () => {
     expect(await client.say('echo', { message: 'alone' })).toBe('alone')
     await client.close()
   })
+})
+
+it('a server of the newest revision that is slow to start, and of which there can be one only, is opened all the same', async () => {
+  const sandbox = createSandbox()
+  const lock = join(sandbox.dir, 'lock')
+  const { command, args } = stdioBackend(sandbox, 'v2-modern', 'slow') as { command: string; args: string[] }
+  // Silence is taken for an older server, and the second opening for a second process.
+  const script = `mkdir ${lock} || exit 3; sleep 2; "$@"; rmdir ${lock}`
+  const { stdout } = await sandbox.run([
+    'list', '--json', '--config', sandbox.config({ mcpServers: { slow: { command: '/bin/sh', args: ['-c', script, 'slow', command, ...args] } } }),
+  ])
+  await sandbox.dispose()
+  expect(JSON.parse(stdout)).toMatchObject({ tools: expect.arrayContaining([expect.objectContaining({ name: 'slow__echo' })]) })
 })
