@@ -9,11 +9,12 @@ import { McpError } from '../gateway/errors.ts'
 import { pauses, recordCrash } from '../daemon/crashes.ts'
 import { takeLock, type Lock } from '../daemon/lock.ts'
 import { LogFile } from '../daemon/log-file.ts'
-import { prepare, type DaemonPlace } from '../daemon/place.ts'
+import type { DaemonPlace } from '../daemon/place.ts'
 import { openDaemon, type Daemon } from '../daemon/server.ts'
 import { parentProcess } from '../daemon/stop.ts'
 import { variablesIn } from '../daemon/state.ts'
 import type { Context } from './command.ts'
+import { prepared } from './daemon.ts'
 import { openHouse, type Opened } from './house.ts'
 import type { Io } from './io.ts'
 import { exitCodes } from './report.ts'
@@ -32,7 +33,7 @@ export interface ProcessOptions {
 
 /** Runs until it is told to stop or nobody uses it. Exit code 6: it crashed too often. */
 export async function runDaemon(place: DaemonPlace, options: ProcessOptions, outer: Context): Promise<number> {
-  await prepare(place)
+  await prepared(place)
   const taken = await takeLock(place.lock)
   if ('owner' in taken) {
     outer.io.stderr.write(`note: a daemon runs already (process ${taken.owner.pid})\n`)

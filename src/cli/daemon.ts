@@ -81,6 +81,16 @@ export async function placeOfRunning(context: Context): Promise<DaemonPlace> {
   }
 }
 
+/** Its folders, made and safe. */
+export async function prepared(place: DaemonPlace): Promise<void> {
+  await prepare(place).catch((cause: Error) => {
+    throw new McpError('LISTEN_FAILED', `the daemon cannot have its socket: ${cause.message}`, {
+      cause,
+      hint: 'mend that folder, or name others with MCP_PROXY_HOME',
+    })
+  })
+}
+
 /** Whoever holds the lock and lives; it may not be ready yet. */
 async function ownerOf(place: DaemonPlace): Promise<LockOwner | undefined> {
   const owner = await readOwner(place.lock)
@@ -104,7 +114,7 @@ const notRunning = (): McpError => new McpError('NOT_RUNNING', 'no daemon runs f
 
 async function startDaemon(context: Context): Promise<number> {
   const place = placeOf(context)
-  await prepare(place)
+  await prepared(place)
   const before = await runningDaemon(place)
   if (before) {
     say(context, { pid: before.state.pid, started: false }, `running already, process ${before.state.pid}`)

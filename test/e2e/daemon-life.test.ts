@@ -66,6 +66,11 @@ describe('run without a daemon', () => {
     await initialize(client)
     expect(await says(client, 'alone')).toBe('alone')
     expect(shared.daemons()).toEqual([])
+    // Who asks for a daemon by name is told why there is none.
+    for (const more of [[], ['--foreground']]) {
+      const { code, stderr } = await shared.run('daemon', 'start', ...more)
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`LISTEN_FAILED: the daemon cannot have its socket: ${run} can be written to by others`)])
+    }
   })
 
   it('with the config’s own error and exit code', async () => {
