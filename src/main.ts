@@ -2,6 +2,7 @@
  * The process: argv in, exit code out. Owns the global streams, signals and last-resort failures, and is the only file that
  * ends the process. Knows no command.
  */
+import { parse } from 'node:path'
 import { isatty } from 'node:tty'
 import { commandLine } from './cli/command.ts'
 import type { Io, Signal } from './cli/io.ts'
@@ -13,6 +14,15 @@ const listeners = new Set<(signal: Signal) => void>()
 const reloaders = new Set<() => void>()
 let signals = 0
 
+/** The folder we stand in may be gone; then paths are as of the root, and nothing else changes. */
+function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch {
+    return parse(process.execPath).root
+  }
+}
+
 const io: Io = {
   get stdin() {
     return process.stdin
@@ -20,7 +30,7 @@ const io: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
-  cwd: process.cwd(),
+  cwd: currentFolder(),
   script: process.argv[1] ?? '',
   platform: process.platform,
   onSignal(listener) {

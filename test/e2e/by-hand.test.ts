@@ -57,6 +57,18 @@ describe('a command that is not there', () => {
   })
 })
 
+describe.skipIf(process.platform === 'win32')('a folder that is gone', () => {
+  it('is no reason to fail for a command that needs none', async () => {
+    const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one') } })
+    const words = `mkdir gone && cd gone && rmdir ../gone && exec '${process.execPath}' '${bin}' list tools --config '${config}'`
+    const child = spawn('/bin/sh', ['-c', words], { cwd: sandbox.dir, env: { ...sandbox.env } })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => void (said += chunk))
+    expect(await new Promise(resolve => child.once('close', resolve)), said).toBe(0)
+    expect(said).toContain('one__echo')
+  })
+})
+
 describe('connect', () => {
   const terminal = '/usr/bin/script'
   it.skipIf(!existsSync(terminal))('names no config file on a terminal: there is none', async () => {
