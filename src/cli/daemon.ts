@@ -199,11 +199,13 @@ async function showLogs(follow: boolean, context: Context): Promise<number> {
   await show()
   if (!follow) return exitCodes.done
   return new Promise(resolve => {
-    watchFile(log, { interval: 300 }, () => void show())
-    io.onSignal(() => {
+    const end = (code: number): void => {
       unwatchFile(log)
-      resolve(exitCodes.interrupted)
-    })
+      resolve(code)
+    }
+    watchFile(log, { interval: 300 }, () => void show())
+    io.onSignal(() => end(exitCodes.interrupted))
+    io.stdout.once('close', () => end(exitCodes.done))
   })
 }
 

@@ -10,6 +10,13 @@ export type Input = Readable & { readonly isTTY?: boolean | undefined; setRawMod
 
 export type Output = Writable & { readonly isTTY?: boolean | undefined; readonly columns?: number | undefined }
 
+/** Tells, from now on, whether the reader has left. `destroyed` does not, where the stream is the process's own. */
+export function departure(output: Output): () => boolean {
+  let left = false
+  output.once('close', () => (left = true))
+  return () => left
+}
+
 export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 
 export interface Io {

@@ -7,7 +7,7 @@ import { CancelSource, type Cancellation } from '../gateway/cancellation.ts'
 import type { ProxyStatus } from '../app/build.ts'
 import { styleFor, type Context, type Define } from './command.ts'
 import { probe, withHouse, type Opened } from './house.ts'
-import { printable, type Paint, type Style } from './io.ts'
+import { departure, printable, type Paint, type Style } from './io.ts'
 import { pause } from './pause.ts'
 import { exitCodes } from './report.ts'
 import { running, type Whom } from './running.ts'
@@ -46,12 +46,14 @@ export async function status(
   // Nothing runs in the background that could be asked: the servers are started and asked themselves.
   await probe(house)
   if (cancellation.cancelled) return exitCodes.interrupted
+  const hasLeft = departure(context.io.stdout)
   for (;;) {
     const now = house.status()
     show(now, options.watch, context)
     if (!options.watch) return now.backends.every(isFine) ? exitCodes.done : exitCodes.degraded
     await pause(options.interval, cancellation)
     if (cancellation.cancelled) return exitCodes.interrupted
+    if (hasLeft()) return exitCodes.done
   }
 }
 
@@ -59,6 +61,7 @@ export async function status(
 async function statusOfRunning(watch: boolean, whom: Whom, context: Context): Promise<number | undefined> {
   const found = await running(whom, context)
   const cancellation = new CancelSource()
+  const hasLeft = departure(context.io.stdout)
   const release = watch ? context.io.onSignal(() => cancellation.cancel('interrupted')) : undefined
   try {
     for (;;) {
@@ -68,6 +71,8 @@ async function statusOfRunning(watch: boolean, whom: Whom, context: Context): Pr
       if (!watch) return code
       await pause(intervalMs, cancellation)
       if (cancellation.cancelled) return exitCodes.interrupted
+      // Its reader has left.
+      if (hasLeft()) return exitCodes.done
     }
   } finally {
     release?.()

@@ -31,6 +31,18 @@ describe('an interrupted command', () => {
   })
 })
 
+describe('a reader that leaves', () => {
+  it('ends a status that would be shown for ever', async () => {
+    const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one') } })
+    const child = spawn(process.execPath, [bin, 'status', '--watch', '--config', config], { cwd: sandbox.dir, env: { ...sandbox.env } })
+    const code = new Promise<number | null>(resolve => child.once('exit', resolve))
+    child.stdout.once('data', () => child.stdout.destroy())
+    const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+    expect(await code).toBe(0)
+    clearTimeout(timer)
+  })
+})
+
 describe('list', () => {
   it('starts a server that never answers once, and waits for it once', async () => {
     const trace = 'require("fs").appendFileSync("starts", "x"); process.stdin.resume()'
