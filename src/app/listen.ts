@@ -2,8 +2,10 @@
  * The house over HTTP: which path leads where, on a port, a socket file or both. What each path means is others' business;
  * here it is only said who may come in and in which order all of it ends.
  */
+import { existsSync } from 'node:fs'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect as dialSocket } from 'node:net'
+import { dirname } from 'node:path'
 import { httpFields, openHttp, type HttpFront } from '../eras/era.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -153,6 +155,9 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
 
 /** Binds a socket file that only its owner can use; one that a dead process left behind makes way. */
 async function bindSocket(path: string, listen: (at: { path: string }) => Promise<Listening>): Promise<Listening> {
+  // Binding says EACCES of it.
+  if (process.platform !== 'win32' && !existsSync(dirname(path)))
+    throw new McpError('LISTEN_FAILED', `cannot listen on ${path}: there is no folder ${dirname(path)}`, { hint: 'make it, or choose another path' })
   const there = await lstat(path).catch(() => undefined)
   if (there) {
     const taken = new McpError('LISTEN_FAILED', `cannot listen on ${path}: it is in use`)

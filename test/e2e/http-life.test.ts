@@ -66,6 +66,11 @@ describe('where it listens', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('LISTEN_FAILED')])
   })
 
+  it.skipIf(process.platform === 'win32')('says so when the folder of the socket is not there', async () => {
+    const { code, stderr } = await sandbox.run(['serve', '--socket', 'none/p.sock', '--no-auth', '--config', sandbox.config({ mcpServers: {} })])
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`there is no folder ${join(sandbox.dir, 'none')}`)])
+  })
+
   it('makes a token once, for nobody else to read, and says where it is', async () => {
     const config = sandbox.config({ mcpServers: {} })
     const file = join(sandbox.env['MCP_PROXY_HOME'] as string, 'state', 'token')
