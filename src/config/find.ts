@@ -44,7 +44,7 @@ const projectNames = [
 
 /** Finds the file; rejects with CONFIG_NOT_FOUND. Says nothing of whether it can be read. */
 export function findConfig({ config, env = process.env, cwd = process.cwd() }: FindOptions = {}): Found {
-  if (config !== undefined) return { file: existing(resolvePath(config, cwd), '--config'), by: '--config', notices: [] }
+  if (config !== undefined) return { file: existing(resolvePath(config, cwd), 'the command line'), by: '--config', notices: [] }
   const named = env['MCP_PROXY_CONFIG']
   if (named) return { file: existing(resolvePath(named, cwd), 'MCP_PROXY_CONFIG'), by: 'MCP_PROXY_CONFIG', notices: [] }
 

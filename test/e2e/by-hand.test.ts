@@ -31,6 +31,13 @@ describe('an interrupted command', () => {
   })
 })
 
+describe('validate', () => {
+  it('does not put a file that is not there down to --config', async () => {
+    const { code, stderr } = await sandbox.run(['validate', 'none.json'])
+    expect([code, stderr]).toEqual([2, `error CONFIG_NOT_FOUND: there is no file ${join(sandbox.dir, 'none.json')}\n  hint: that is what the command line names\n`])
+  })
+})
+
 describe('a reader that leaves', () => {
   it('ends a status that would be shown for ever', async () => {
     const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one') } })
