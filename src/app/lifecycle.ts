@@ -49,7 +49,7 @@ export function followFiles({ loaded, files, load, apply, log }: LifecycleOption
       watch.update([...fresh.files, ...files])
       const message = await apply(fresh)
       for (const problem of fresh.problems)
-        if (!told.has(placed(problem))) log.warn({ backend: problem.backend, code: problem.code }, placed(problem))
+        if (!told.has(placed(problem))) log.warn({ backend: problem.backend, code: problem.code, hint: problem.hint }, placed(problem))
       told = new Set(fresh.problems.map(placed))
       log.info({}, `config read again: ${message}`)
       last = { at, ok: true, message }

@@ -12,7 +12,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Exchange } from '../transports/exchange.ts'
 import type { ListenerLimits, ListenerOptions, Listening, Route } from '../transports/http-listener.ts'
-import type { House } from './build.ts'
+import type { House, ProxyStatus } from './build.ts'
 import { readinessOf } from './readiness.ts'
 
 export interface ListenOptions {
@@ -44,6 +44,12 @@ const paths = { stream: '/sse', messages: '/messages', alive: '/healthz', ready:
 const onlyOne = /^\/servers\/([A-Za-z0-9][A-Za-z0-9._-]{0,31})\/mcp$/
 /** Whoever has not read its answer by then is cut off, milliseconds. */
 const closeMs = 1000
+
+/** Who holds the token need not own the config; a hint may name folders of this machine. */
+const withoutHints = (status: ProxyStatus): ProxyStatus => ({
+  ...status,
+  backends: status.backends.map(({ lastFailure, ...rest }) => ({ ...rest, lastFailure: lastFailure && { ...lastFailure, hint: undefined } })),
+})
 
 /** Binds. Rejects with LISTEN_FAILED, or with CONFIG_INVALID when the certificate cannot be used. */
 export async function listenHttp(options: ListenOptions): Promise<HouseListener> {
@@ -78,7 +84,7 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
     [paths.messages, { methods: ['POST'], serve: exchange => merged.postMessage(exchange) }],
     [paths.alive, { methods: look, open: true, serve: exchange => answer(exchange, 200, { alive: true }) }],
     [paths.ready, { methods: look, open: true, serve: exchange => void tellReady(exchange) }],
-    [paths.status, { methods: look, serve: exchange => answer(exchange, 200, house.status()) }],
+    [paths.status, { methods: look, serve: exchange => answer(exchange, 200, withoutHints(house.status())) }],
   ])
 
   async function tellReady(exchange: Exchange): Promise<void> {

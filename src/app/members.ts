@@ -27,7 +27,8 @@ export function memberOf(backend: BackendConfig, { dialing, slots, store, maxAge
   if (problem)
     return heldMember(alias, transport, {
       stage: 'resolve',
-      message: `${problem.message} (${problem.file}:${problem.line}:${problem.column})`,
+      message: dialing.redact(`${problem.message} (${problem.file}:${problem.line}:${problem.column})`),
+      hint: problem.hint && dialing.redact(problem.hint),
       at: new Date().toISOString(),
     })
   // Credentials come from the config alone, so every principal is offered the same.

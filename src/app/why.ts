@@ -150,7 +150,7 @@ function answerFor(alias: string, own: string, place: Place): Answer {
   const describe = tools.describe
   if ([name, base, own].some(key => Object.hasOwn(describe, key))) reasons.push(`tools.describe of ${alias} gives its description`)
   const state = question.statuses?.find(status => status.alias === alias)
-  if (state && state.state !== 'healthy' && state.state !== 'idle') reasons.push(stateText(state))
+  if (state && state.state !== 'healthy' && state.state !== 'idle') reasons.push(...stateTexts(state))
   return forClient({ ...told, name, verdict: name.endsWith(own) ? 'offered' : 'changed', reasons }, view)
 }
 
@@ -176,10 +176,12 @@ function absent({ alias, enabled, problems }: BackendConfig, { statuses }: Quest
   const answer = { backend: alias, verdict: 'unavailable' } as const
   if (!enabled) return { ...answer, reasons: [`${alias} is switched off (enabled: false)`] }
   const [problem] = problems
-  if (problem) return { ...answer, reasons: [`${alias} is held back: ${problem.message} (${problem.file}:${problem.line}:${problem.column})`] }
+  if (problem) return { ...answer, reasons: [`${alias} is held back: ${problem.message} (${problem.file}:${problem.line}:${problem.column})`, ...hintText(problem.hint)] }
   const state = statuses?.find(status => status.alias === alias)
-  return { ...answer, reasons: [state ? stateText(state) : `${alias} has never run, so its tools are not known`] }
+  return { ...answer, reasons: state ? stateTexts(state) : [`${alias} has never run, so its tools are not known`] }
 }
 
-const stateText = ({ alias, state, lastFailure }: BackendStatus): string =>
-  `${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`
+const stateTexts = ({ alias, state, lastFailure }: BackendStatus): string[] =>
+  [`${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`, ...hintText(lastFailure?.hint)]
+
+const hintText = (hint: string | undefined): string[] => (hint === undefined ? [] : [`hint: ${hint}`])

@@ -56,8 +56,8 @@ export async function openHouse(
     holdMs: purpose === 'server' && !isTerminal ? holdMs : 0,
   })
   if (purpose === 'server')
-    for (const { message, file, line, column, backend } of loaded.problems)
-      log.warn({ at: `${file}:${line}:${column}`, backend }, message)
+    for (const { message, file, line, column, backend, hint } of loaded.problems)
+      log.warn({ at: `${file}:${line}:${column}`, backend, hint }, message)
   for (const notice of notices)
     if (purpose === 'server') log.warn({}, notice)
     else if (!globals.quiet && !globals.json) io.stderr.write(`note: ${notice}\n`)

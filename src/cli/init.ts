@@ -16,7 +16,7 @@ import { refuseBroken } from './import.ts'
 import { printable } from './io.ts'
 import { clientNamed, machineOf, requireTerminal, writeJson, type Machine } from './machine.ts'
 import { questioner, type Questioner } from './question.ts'
-import { exitCodes } from './report.ts'
+import { exitCodes, hintLines } from './report.ts'
 
 export interface InitOptions {
   /** Empty: every client that is here. */
@@ -147,12 +147,13 @@ async function tryOut({ additions }: Adopted, { config }: Machine, context: Cont
 function verdicts(servers: readonly BackendStatus[], context: Context): string {
   const { stdout } = context.io
   const { green, red, dim } = styleFor(context, stdout)
+  const clean = (text: string): string => printable(context.redactor.scrub(text), stdout)
   const lines = servers.map(({ alias, state, tools, lastFailure }) =>
     state === 'healthy'
       ? `${green('works')}  ${alias}: ${tools} tools`
       : state === 'disabled'
         ? `${dim('off')}    ${alias}`
-        : `${red('fails')}  ${alias}: ${printable(context.redactor.scrub(lastFailure?.message ?? state), stdout)}`,
+        : `${red('fails')}  ${alias}: ${[clean(lastFailure?.message ?? state), ...hintLines(lastFailure?.hint, clean)].join('\n')}`,
   )
   return `\n${lines.join('\n')}\n`
 }

@@ -6,7 +6,7 @@ import { McpError } from '../gateway/errors.ts'
 import { styleFor, type Context, type Define } from './command.ts'
 import { probe, withHouse, type Catalog, type Opened } from './house.ts'
 import { printable } from './io.ts'
-import { exitCodes } from './report.ts'
+import { exitCodes, hintLines } from './report.ts'
 import { tableFor } from './table.ts'
 
 const kinds = ['tools', 'resources', 'templates', 'prompts'] as const
@@ -61,15 +61,16 @@ export async function list(
   const active = backends.filter(({ state }) => state !== 'disabled')
   if (!context.globals.json || context.globals.verbose) {
     for (const { alias, state, lastFailure } of broken)
-      warn(`${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`, context)
+      warn(`${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`, context, lastFailure?.hint)
     for (const { severity, message } of catalog.problems) if (severity === 'warning') warn(message, context)
   }
   return active.length > 0 && broken.length === active.length ? exitCodes.degraded : exitCodes.done
 }
 
-function warn(message: string, context: Context): void {
+function warn(message: string, context: Context, hint?: string): void {
   const { stderr } = context.io
-  stderr.write(`${styleFor(context, stderr).yellow('warning')} ${printable(message, stderr)}\n`)
+  const clean = (text: string): string => printable(text, stderr)
+  stderr.write(`${[`${styleFor(context, stderr).yellow('warning')} ${clean(message)}`, ...hintLines(hint, clean)].join('\n')}\n`)
 }
 
 function itemsOf(kind: Kind, catalog: Catalog): Item[] {

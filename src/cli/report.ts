@@ -38,10 +38,14 @@ function forPeople(error: McpError, io: Pick<Io, 'stderr' | 'env'>, { color, deb
   const { hint, problems = [] } = error.details
   const lines = [`${style.red('error')} ${style.bold(error.code)}: ${clean(error.message)}`]
   for (const problem of problems as readonly Problem[]) lines.push(...problemLines(problem, clean, style, error))
-  if (hint !== undefined) lines.push(`  hint: ${clean(hint)}`)
+  lines.push(...hintLines(hint, clean))
   if (debug) for (const line of stackOf(error)) lines.push(`  ${clean(line)}`)
   return `${lines.join('\n')}\n`
 }
+
+/** What to do, below what it is about. */
+export const hintLines = (hint: string | undefined, clean: (text: string) => string): string[] =>
+  hint === undefined ? [] : `  hint: ${clean(hint)}`.split('\n').map((line, index) => (index === 0 ? line : `    ${line}`))
 
 /** A problem of a file: where, what, and what to do, less what `said` has said already. */
 export function problemLines(problem: Problem, clean: (text: string) => string, style: Style, said?: McpError): string[] {

@@ -9,7 +9,7 @@ import { styleFor, type Context, type Define } from './command.ts'
 import { probe, withHouse, type Opened } from './house.ts'
 import { departure, printable, type Paint, type Style } from './io.ts'
 import { pause } from './pause.ts'
-import { exitCodes } from './report.ts'
+import { exitCodes, hintLines } from './report.ts'
 import { running, type Whom } from './running.ts'
 import { tableFor } from './table.ts'
 
@@ -118,8 +118,11 @@ function show(now: ProxyStatus, again: boolean, context: Context): void {
     stdout.write(`\nfor ${client}: ${parts.join(', ')} (mcp-proxy why TOOL --client ${client})\n`)
   }
   for (const { alias, lastFailure } of now.backends)
-    if (lastFailure)
-      stdout.write(`\n${alias}: ${lastFailure.stage} failed ${lastFailure.at}: ${printable(lastFailure.message, stdout)}\n`)
+    if (lastFailure) {
+      const clean = (text: string): string => printable(text, stdout)
+      const { stage, at, message, hint } = lastFailure
+      stdout.write(`\n${[`${alias}: ${stage} failed ${at}: ${clean(message)}`, ...hintLines(hint, clean)].join('\n')}\n`)
+    }
 }
 
 /** Colours the state in each line after the columns were measured. */

@@ -4,7 +4,7 @@ import type { Problem } from '../config/problems.ts'
 import { styleFor, type Context } from './command.ts'
 import type { Contacted } from './contact.ts'
 import { printable } from './io.ts'
-import { problemLines } from './report.ts'
+import { hintLines, problemLines } from './report.ts'
 import { tableFor } from './table.ts'
 
 export interface Found {
@@ -48,8 +48,9 @@ function serverLines(servers: readonly Contacted[], context: Context): string[] 
   lines.push(dim('tokens: characters of the list of tools divided by four'))
   for (const { alias, lastFailure } of servers) {
     if (!lastFailure) continue
-    const [first = '', ...more] = context.redactor.scrub(printable(lastFailure.message, stdout)).split('\n')
-    lines.push('', `${alias}: ${lastFailure.stage} failed: ${first}`, ...more.map(line => `  ${line}`))
+    const clean = (text: string): string => context.redactor.scrub(printable(text, stdout))
+    const [first = '', ...more] = clean(lastFailure.message).split('\n')
+    lines.push('', `${alias}: ${lastFailure.stage} failed: ${first}`, ...more.map(line => `  ${line}`), ...hintLines(lastFailure.hint, clean))
   }
   return lines
 }

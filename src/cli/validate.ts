@@ -144,7 +144,7 @@ function limitProblems({ config, trail }: Loaded, views: readonly ClientView[]):
 /** A server that does not work as an issue of the file, at the place where it is configured. */
 async function issueOf({ alias, state, lastFailure }: Contacted, { trail }: Loaded): Promise<Issue> {
   const said = `${alias} is ${state}${lastFailure ? `: ${lastFailure.message}` : ''}`
-  const at = await trail.problem(warning('BAD_VALUE', ['mcpServers', alias], said, { on: 'key', backend: alias }))
+  const at = await trail.problem(warning('BAD_VALUE', ['mcpServers', alias], said, { on: 'key', backend: alias, hint: lastFailure?.hint }))
   return { ...at, severity: 'error', code: state === 'needs-auth' ? 'BACKEND_NEEDS_AUTH' : 'BACKEND_UNAVAILABLE' }
 }
 

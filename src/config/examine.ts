@@ -110,14 +110,17 @@ const typeWords: Readonly<Record<string, string>> = {
   number: 'a number',
 }
 
-/** What stood there, in words. Free text under env and headers is not repeated: it is where secrets are. */
+/** Free text under these is not repeated: it is where secrets are. */
+const telling: ReadonlySet<unknown> = new Set(['env', 'headers', 'args', 'url'])
+
+/** What stood there, in words. */
 function describe(value: unknown, path: Path): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'an object'
   if (typeof value !== 'string') return String(value)
-  if (path.some(step => step === 'env' || step === 'headers') || value.length > 40) return 'a text'
+  if (path.some(step => telling.has(step)) || value.length > 40) return 'a text'
   return JSON.stringify(value)
 }
 

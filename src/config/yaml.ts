@@ -2,7 +2,7 @@
  * YAML 1.2 as far as a config needs it: plain values, anchors and merges within bounds, no tags. The library is large
  * and loaded only when a YAML file is read. Knows nothing of what the values mean.
  */
-import type { Document, Node as YamlNode, Pair, Scalar } from 'yaml'
+import type { Alias, Document, Node as YamlNode, Pair, Scalar } from 'yaml'
 import { forbiddenKey, maxDepth, maxValues } from './json.ts'
 import { fault, pathText, type Finding, type Path } from './problems.ts'
 
@@ -42,8 +42,9 @@ export async function parseYaml(text: string): Promise<YamlReading> {
   }
   // Unknown tags and directives are only warnings there; a config has no use for either.
   for (const { message, pos, code } of [...document.errors, ...document.warnings].slice(0, 10))
-    findings.push(fault('SYNTAX', [], ownWords[code] ?? firstLine(message), { offset: pos[0] }))
-  const locate = locator(document, yaml)
+    findings.push(fault('SYNTAX', [], ownWords[code] ?? unquoted(message), { offset: pos[0] }))
+  const targetOf = targets(document, yaml)
+  const locate = locator(document, yaml, targetOf)
   if (findings.length > 0) return { value: undefined, findings, locate }
 
   let values = 0
@@ -58,8 +59,9 @@ export async function parseYaml(text: string): Promise<YamlReading> {
     if (++values > maxValues) refuse('TOO_LARGE', path, `more than ${maxValues} values, aliases unfolded`, node)
     if (path.length > maxDepth) refuse('TOO_DEEP', path, `nested deeper than ${maxDepth} levels`, node)
     if (yaml.isAlias(node)) {
-      const target = node.resolve(document)
-      if (!target) return refuse('SYNTAX', path, `there is no anchor &${node.source} before this`, node)
+      const target = targetOf(node)
+      // Its name may be a secret that begins with a star.
+      if (!target) return refuse('SYNTAX', path, 'there is no anchor of this name before this; a text that begins with * stands in quotes', node)
       if (within.includes(target)) return refuse('SYNTAX', path, `the alias *${node.source} contains itself`, node)
       return walk(target, path, within)
     }
@@ -94,9 +96,28 @@ export async function parseYaml(text: string): Promise<YamlReading> {
 const ownWords: Readonly<Record<string, string>> = {
   TAG_RESOLVE_FAILED: 'YAML tags are not supported',
   MULTIPLE_DOCS: 'a second document begins here; a config is one document',
+  BAD_DIRECTIVE: 'a directive that is not supported',
 }
 
-const firstLine = (message: string): string => message.split('\n', 1)[0] as string
+/** The parser's words without what it quotes of the file after a colon, which may be a secret. */
+const unquoted = (message: string): string => message.split(/:\s|\n/, 1)[0] as string
+
+/** What each alias stands for, found in one walk: the library walks the document for every one of them. */
+function targets(document: Document.Parsed, yaml: Yaml): (alias: Alias) => YamlNode | undefined {
+  let found: Map<Alias, YamlNode | undefined> | undefined
+  const look = (): Map<Alias, YamlNode | undefined> => {
+    const all = new Map<Alias, YamlNode | undefined>()
+    const anchored = new Map<string, YamlNode>()
+    yaml.visit(document, {
+      Node(_, node) {
+        if (yaml.isAlias(node)) all.set(node, anchored.get(node.source))
+        else if (node.anchor !== undefined) anchored.set(node.anchor, node)
+      },
+    })
+    return all
+  }
+  return alias => (found ??= look()).get(alias)
+}
 
 function scalar(node: Scalar, path: Path): unknown {
   const { value, source } = node
@@ -117,8 +138,8 @@ function mergeInto(target: Record<string, unknown>, from: unknown): void {
       for (const [key, value] of Object.entries(part)) if (!Object.hasOwn(target, key)) target[key] = value
 }
 
-function locator(document: Document.Parsed, yaml: Yaml): YamlReading['locate'] {
-  const resolve = (node: unknown): unknown => (yaml.isAlias(node) ? node.resolve(document) : node)
+function locator(document: Document.Parsed, yaml: Yaml, targetOf: (alias: Alias) => YamlNode | undefined): YamlReading['locate'] {
+  const resolve = (node: unknown): unknown => (yaml.isAlias(node) ? targetOf(node) : node)
   return (path, on) => {
     let node: unknown = document.contents
     let key: unknown

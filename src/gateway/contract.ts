@@ -225,6 +225,8 @@ export interface Failure {
   /** What we were doing: `resolve`, `start`, `handshake`, `list`, `call`, `run`, `health`. */
   readonly stage: string
   readonly message: string
+  /** What to do about it, for the owner of the config: it may name folders of this machine. */
+  readonly hint?: string | undefined
   /** ISO 8601. */
   readonly at: string
 }

@@ -252,13 +252,15 @@ export class Life {
     const wait = final ? undefined : Math.max(0, Math.ceil(this.backoff.dueAt - now))
     // A server that is away for a day must not fill the log with the same line.
     const say = known && this.state !== 'held' ? 'debug' : 'warn'
-    log[say]({ state: this.state, stage, code: error.code, retryAfterMs: wait, lastWords: error.details.lastWords }, error.message)
+    log[say]({ state: this.state, stage, code: error.code, retryAfterMs: wait, lastWords: error.details.lastWords, hint: this.lastFailure?.hint }, error.message)
     this.options.down(error, stage)
     if (wait !== undefined && !this.attempt && !this.closed && this.options.wanted()) this.startIn(wait)
   }
 
   private note(stage: string, error: McpError): void {
-    this.lastFailure = { stage, message: error.message.slice(0, failureTextLimit), at: new Date().toISOString() }
+    const message = error.message.slice(0, failureTextLimit)
+    const hint = error.details.hint?.slice(0, failureTextLimit)
+    this.lastFailure = { stage, message, ...(hint && { hint }), at: new Date().toISOString() }
   }
 
   /** Lets the connection go. A close that never ends must not keep the next start waiting for ever. */

@@ -133,7 +133,7 @@ export class Surface {
     this.arrived.add(member)
     const { state, lastFailure } = member.status()
     if (offer || state === 'disabled') return
-    this.log.warn({ backend: alias, state }, `${alias}: not available: ${lastFailure?.message ?? state}`)
+    this.log.warn({ backend: alias, state, hint: lastFailure?.hint }, `${alias}: not available: ${lastFailure?.message ?? state}`)
   }
 
   private changed(): void {

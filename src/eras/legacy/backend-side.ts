@@ -84,8 +84,8 @@ async function initialize({ peer, channel }: Link, options: ConnectOptions): Pro
     }
   } catch (error) {
     if (!limit.cancelled) throw error
-    const text = `${name} did not answer initialize within ${timeouts.start} ms`
-    throw new McpError('BACKEND_TIMEOUT', text, { backend: name, hint: channel.lastWords?.() })
+    const words = channel.lastWords?.()
+    throw new McpError('BACKEND_TIMEOUT', `${name} did not answer initialize within ${timeouts.start} ms`, { backend: name, hint: words && `it last wrote: ${words}` })
   } finally {
     clearTimeout(timer)
   }

@@ -66,7 +66,7 @@ describe('explain', () => {
   it('says what is wrong with the server', async () => {
     const why = await asking({ mcpServers: { off: { ...node, enabled: false }, unset: { ...node, args: ['${NOPE}'] }, never: node, up: node } }, { up: ['x'] })
     expect(why('off__x').answers).toMatchObject([{ verdict: 'unavailable', reasons: ['off is switched off (enabled: false)'] }])
-    expect(why('unset__x').answers).toMatchObject([{ verdict: 'unavailable', reasons: [expect.stringMatching(/^unset is held back: .*NOPE.*\(.*:1:1\)$/)] }])
+    expect(why('unset__x').answers).toMatchObject([{ verdict: 'unavailable', reasons: [expect.stringMatching(/^unset is held back: .*NOPE.*\(.*:1:1\)$/), 'hint: set it, or give a default: ${NOPE:-…}'] }])
     expect(why('never__x')).toMatchObject({ unasked: ['never'], answers: [{ verdict: 'unavailable', reasons: ['never has never run, so its tools are not known'] }] })
     const status = { alias: 'never', state: 'held', lastFailure: { message: 'it died' } } as BackendStatus
     expect(why('never__x', undefined, [status])).toMatchObject({ unasked: [], answers: [{ reasons: ['never is held: it died'] }] })

@@ -1,0 +1,66 @@
+/** What to do about it: told wherever the owner of the config is told what is wrong, and to nobody else. */
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../fixtures/clients/client.ts'
+import { createSandbox, serve, stdioBackend, type Sandbox } from './harness.ts'
+
+let sandbox: Sandbox
+beforeEach(() => void (sandbox = createSandbox()))
+afterEach(() => sandbox.dispose())
+
+describe('the hint of a server that cannot be started', () => {
+  const searched = /searched .*\. Install it, or give its absolute path/
+  const broken = { mcpServers: { gone: { command: 'no-such-command-x' } } }
+
+  it('stands below what is wrong in list, status, validate --online and why', async () => {
+    const config = sandbox.config({ mcpServers: { ...broken.mcpServers, one: stdioBackend(sandbox, 'v1', 'one') } })
+    const run = async (...args: string[]): Promise<string> => {
+      const { stdout, stderr } = await sandbox.run([...args, '--config', config])
+      return stdout + stderr
+    }
+    const below = new RegExp(`gone.*the command no-such-command-x was not found\n  hint: ${searched.source}\n`)
+    expect(await run('list', 'tools')).toMatch(below)
+    expect(await run('status')).toMatch(below)
+    expect(await run('validate', '--online')).toMatch(below)
+    expect(await run('why', 'gone__tool')).toMatch(new RegExp(`was not found\n  hint: ${searched.source}\n`))
+    const failureOf = (text: string): object => JSON.parse(text).find(({ alias }: { alias: string }) => alias === 'gone').lastFailure
+    const hint = expect.stringMatching(searched)
+    expect(failureOf(JSON.stringify(JSON.parse(await run('status', '--json')).backends))).toMatchObject({ stage: 'start', hint })
+    expect(failureOf(JSON.stringify(JSON.parse(await run('validate', '--online', '--json')).servers))).toMatchObject({ hint })
+    expect(JSON.parse(await run('validate', '--online', '--sarif')).runs[0].results).toContainEqual(
+      expect.objectContaining({ ruleId: 'BACKEND_UNAVAILABLE', message: { text: expect.stringMatching(searched) } }),
+    )
+  })
+
+  it('is in the log of a listener, not in its /status', async () => {
+    const listener = await serve(sandbox, broken, ['--log-format', 'json'])
+    const look = async () => (await (await fetch(new URL('/status', listener.url))).json()) as { backends: { lastFailure: object | null }[] }
+    await fetch(listener.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } } }),
+    }).then(response => response.text())
+    const failure = await eventually(async () => (await look()).backends[0]?.lastFailure ?? undefined, 'the start to fail')
+    expect(failure).toEqual({ stage: 'start', message: 'gone: the command no-such-command-x was not found', at: expect.any(String) })
+    await listener.stop()
+    const told = listener.stderr().split('\n').filter(line => line.includes('was not found')).map(line => JSON.parse(line))
+    expect(told[0]).toMatchObject({ level: 'warn', hint: expect.stringMatching(searched) })
+  })
+
+  it('has no secret in it', async () => {
+    const command = join(sandbox.dir, 'sk-t0p-s3cret', 'folder', 'tool')
+    const config = sandbox.config({ mcpServers: { gone: { command: 'no-such-command-x', env: { PATH: join(command, '..'), API_KEY: 'sk-t0p-s3cret' } } } })
+    const { stdout } = await sandbox.run(['status', '--json', '--config', config])
+    expect(JSON.parse(stdout).backends[0].lastFailure.hint).toContain(join(sandbox.dir, '***', 'folder'))
+    expect(stdout).not.toContain('s3cret')
+  })
+
+  it('of one that its entry holds back is that of the entry', async () => {
+    const config = sandbox.config({ mcpServers: { held: { command: 'node', args: ['${HINTS_NEVER_SET}'] }, one: stdioBackend(sandbox, 'v1', 'one') } })
+    const { problems } = JSON.parse((await sandbox.run(['validate', config, '--json'])).stdout)
+    const hint: string = problems[0].hint
+    expect(hint).toBeTruthy()
+    expect((await sandbox.run(['list', 'tools', '--config', config])).stderr).toContain(`\n  hint: ${hint}\n`)
+    expect(JSON.parse((await sandbox.run(['status', '--json', '--config', config])).stdout).backends[0].lastFailure).toMatchObject({ stage: 'resolve', hint })
+  })
+})
