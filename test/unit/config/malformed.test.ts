@@ -1,7 +1,7 @@
 /** Files that are no config: each gets its code, its line and column, and its key path, at once and without a stack trace. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inspectConfig, loadConfig } from '../../../src/config/load.ts'
@@ -109,6 +109,25 @@ describe('a malformed file', () => {
       expect(JSON.stringify(problems)).not.toMatch(/hunter22|X-Evil|npx/)
     }
   })
+
+  const server = (value: string): string => `mcpServers:\n  a:\n    command: x\n    env:\n      TOKEN: ${value}\n`
+  it.each([
+    ['a star', server('*hunter22')],
+    ['a bracket', server(']hunter22')],
+    ['a pipe', server('|hunter22')],
+    ['a greater-than sign', server('>hunter22')],
+    ['text after the end', '{mcpServers: {a: {command: x}}}} hunter22\n'],
+    ['a directive', '%hunter22\nmcpServers: {}\n'],
+    ['arguments in one text', 'mcpServers: {a: {command: x, args: "--token hunter22"}}\n'],
+    ['an address', 'mcpServers: {a: {url: "ftp://me:hunter22@h/"}}\n'],
+  ])('never repeats what may be a secret: %s in YAML', async (_, text) => {
+    const file = join(mkdtempSync(join(tmpdir(), 'config-')), 'config.yaml')
+    writeFileSync(file, text)
+    const { problems } = await inspectConfig(file, { env: {} })
+    rmSync(dirname(file), { recursive: true })
+    expect(problems.some(({ severity }) => severity === 'error')).toBe(true)
+    expect(JSON.stringify(problems)).not.toContain('hunter22')
+  })
 })
 
 describe('a hostile file', () => {
@@ -125,6 +144,7 @@ describe('a hostile file', () => {
     ['deep-objects.json', '{"a":'.repeat(100_000), 'TOO_DEEP', 1, 321],
     ['deep-flow.yaml', '['.repeat(100_000), 'TOO_DEEP', 1, 257],
     ['deep-blocks.yaml', '- '.repeat(100_000), 'TOO_DEEP', 1, 1025],
+    ['many-aliases.yaml', `l: [${'b, '.repeat(2000)}b]\na: &a v\nm: [${'*a, '.repeat(20_000)}b]`, 'TOO_LARGE', 2, 7],
     ['deep-keys.yaml', '? '.repeat(100_000), 'TOO_DEEP', 1, 1025],
     ['many-keys.json', `{${many(100_000, index => `"k${index}":1`)}}`, 'TOO_LARGE', 20_000, 11],
     ['one-key.json', `{${many(100_000, () => '"k":1')}}`, 'TOO_LARGE', 20_000, 6],
