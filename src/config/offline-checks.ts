@@ -2,8 +2,8 @@
  * What `validate` looks at without starting anything: commands that are not there, secrets written out, file modes,
  * packages without a version. Reads the disk, changes nothing.
  */
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
-import { delimiter, isAbsolute, join } from 'node:path'
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, isAbsolute, join, resolve, sep } from 'node:path'
 import type { BackendConfig, CommandEndpoint, Endpoint } from './config.ts'
 import { hasReference, type Environment } from './expand.ts'
 import type { Loaded } from './load.ts'
@@ -94,7 +94,7 @@ function* checkCommand(
 ): Generator<Finding> {
   const path = [...at, 'command']
   const search = own['PATH'] === undefined ? where : { ...where, path: own['PATH'], of: undefined }
-  const dead = whyDead(command, search)
+  const dead = whyDead(command, search, cwd)
   if (dead)
     yield (dead.works ? warning : fault)(dead.works ? 'OFF_PATH' : 'DEAD_COMMAND', path, `${pathText(path)}: ${dead.message}`, {
       backend: alias,
@@ -123,17 +123,25 @@ interface Dead {
   readonly works?: boolean | undefined
 }
 
-function whyDead(command: string, { path, more = [], of }: Search): Dead | undefined {
+/** In the words of a start that fails (transports/resolve-command.ts), where both can see it. */
+function whyDead(command: string, { path, more = [], of }: Search, cwd: string): Dead | undefined {
   const extensions = process.platform === 'win32' ? ['', '.exe', '.cmd', '.bat', '.com'] : ['']
   const runs = (file: string): boolean => extensions.some(extension => isExecutable(file + extension))
+  const folders = path.split(delimiter).filter(Boolean)
+  const wordsApart = (): string | undefined => {
+    const line = command.startsWith(cwd + sep) ? command.slice(cwd.length + 1) : command
+    const word = /^(\S+)\s/.exec(line)?.[1]
+    if (word === undefined) return undefined
+    const own = resolve(cwd, word)
+    const program = runs(own) ? own : !word.includes(sep) && folders.some(folder => runs(join(folder, word))) ? word : undefined
+    return program && `"command" is only the program: write ${program} there and put the rest into "args"`
+  }
   if (isAbsolute(command)) {
     if (runs(command)) return undefined
-    return existsSync(command)
-      ? { message: `${command} is not executable`, hint: `chmod +x '${command}'` }
-      : { message: `there is no file ${command}` }
+    const apart = wordsApart()
+    return { ...noProgram(command), ...(apart && { hint: apart }) }
   }
   const holds = (folder: string): boolean => runs(join(folder, command))
-  const folders = path.split(delimiter).filter(Boolean)
   if (folders.some(holds)) return undefined
   const whose = of === undefined ? 'the PATH' : `the PATH that ${of} gives to what it starts`
   const elsewhere = more.find(holds)
@@ -142,7 +150,19 @@ function whyDead(command: string, { path, more = [], of }: Search): Dead | undef
   const searched = [...folders, ...more]
   return {
     message: `the command ${command} is not on ${whose}`,
-    hint: `searched ${searched.length === 0 ? 'nowhere: PATH is empty' : searched.join(delimiter)}`,
+    hint: wordsApart() ?? `searched ${searched.length === 0 ? 'nowhere: PATH is empty' : searched.join(delimiter)}`,
+  }
+}
+
+function noProgram(file: string): Dead {
+  try {
+    const found = statSync(file)
+    if (found.isDirectory()) return { message: `${file} is a folder`, hint: 'name the program in it' }
+    if (!found.isFile()) return { message: `${file} is not a program` }
+    return { message: `${file} is not executable`, hint: `chmod +x '${file}'` }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+    return { message: code === 'ENOENT' || code === 'ENOTDIR' ? `there is no file ${file}` : `${file} cannot be looked at (${code})` }
   }
 }
 

@@ -31,7 +31,7 @@ export interface Resolved {
 /** Folders named in an error. */
 const namedFolders = 20
 
-/** Rejects with BACKEND_START_FAILED; the hint names the folders that were searched. */
+/** Rejects with BACKEND_START_FAILED; the hint says what to do, or names the folders that were searched. */
 export async function resolveCommand(command: string, options: ResolveOptions): Promise<Resolved> {
   const platform = options.platform ?? process.platform
   const windows = platform === 'win32'
@@ -45,39 +45,67 @@ export async function resolveCommand(command: string, options: ResolveOptions): 
     batch: windows && /\.(cmd|bat)$/i.test(file),
   })
 
+  // Empty and relative entries would mean whatever folder we happen to stand in.
+  const folders = pathOf(environment, platform).split(path.delimiter).filter(path.isAbsolute)
+  const search = (where: readonly string[], name = command): Promise<string | undefined> =>
+    firstProgram(
+      where.flatMap(folder => withExtensions(path.join(folder, name), environment, windows)),
+      isProgram,
+    )
+  /** What to do where a whole command line stands in the place of the program. */
+  const wordsApart = async (): Promise<string | undefined> => {
+    // One with a slash in it was made absolute by the config.
+    const line = command.startsWith(options.cwd + path.sep) ? command.slice(options.cwd.length + 1) : command
+    const word = /^(\S+)\s/.exec(line)?.[1]
+    if (word === undefined) return undefined
+    const own = await firstProgram(withExtensions(path.resolve(options.cwd, word), environment, windows), isProgram)
+    const program = own ?? (!word.includes(path.sep) && (await search(folders, word)) ? word : undefined)
+    return program && `"command" is only the program: write ${program} there and put the rest into "args"`
+  }
+
   if (command === '') throw new McpError('BACKEND_START_FAILED', 'the command is empty')
   if (command.includes('\0')) throw new McpError('BACKEND_START_FAILED', 'the command has a NUL character in it')
   if (command.includes('/') || (windows && /[\\:]/.test(command))) {
     const file = await firstProgram(withExtensions(path.resolve(options.cwd, command), environment, windows), isProgram)
     if (file !== undefined) return done(file)
-    const hint = path.isAbsolute(command) ? undefined : `it was looked for as ${path.resolve(options.cwd, command)}`
-    throw new McpError('BACKEND_START_FAILED', `the command ${command} is not a program`, { hint })
+    throw await noProgram(path.resolve(options.cwd, command), await wordsApart())
   }
 
-  // Empty and relative entries would mean whatever folder we happen to stand in.
-  const folders = pathOf(environment, platform).split(path.delimiter).filter(path.isAbsolute)
-  const search = (where: readonly string[]): Promise<string | undefined> =>
-    firstProgram(
-      where.flatMap(folder => withExtensions(path.join(folder, command), environment, windows)),
-      isProgram,
-    )
   const file = await search(folders)
   if (file !== undefined) return done(file)
   const login = windows ? undefined : await (options.loginPath ?? loginPath)()
   const more = (login?.folders ?? []).filter(folder => !folders.includes(folder))
   const found = await search(more)
-  if (found === undefined) throw notFound(command, folders, login, more)
+  if (found === undefined) throw notFound(command, (await wordsApart()) ?? searchedIn(folders, login, more))
   return { ...done(found), environment: withFolders(environment, more, platform) }
 }
 
-function notFound(command: string, folders: readonly string[], login: LoginPath | undefined, more: readonly string[]): McpError {
+/** `validate` says the same without starting anything (config/offline-checks.ts). */
+async function noProgram(file: string, wordsApart: string | undefined): Promise<McpError> {
+  const failed = (message: string, hint?: string): McpError => new McpError('BACKEND_START_FAILED', message, { hint: wordsApart ?? hint })
+  try {
+    const found = await stat(file)
+    if (found.isDirectory()) return failed(`${file} is a folder`, 'name the program in it')
+    if (!found.isFile()) return failed(`${file} is not a program`)
+    if (process.platform === 'win32') return failed(`${file} is not a program`, 'name a file with an extension that Windows can run')
+    return failed(`${file} is not executable`, `chmod +x '${file}'`)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+    if (code === 'ENOENT' || code === 'ENOTDIR') return failed(`there is no file ${file}`)
+    return failed(`${file} cannot be looked at (${code})`)
+  }
+}
+
+const notFound = (command: string, hint: string): McpError =>
+  new McpError('BACKEND_START_FAILED', `the command ${command} was not found`, { hint })
+
+function searchedIn(folders: readonly string[], login: LoginPath | undefined, more: readonly string[]): string {
   const list = (names: readonly string[]): string =>
     names.slice(0, namedFolders).join(', ') + (names.length > namedFolders ? ` and ${names.length - namedFolders} more` : '')
   const searched = folders.length > 0 ? `searched ${list(folders)}` : 'PATH is empty'
   const shell =
     login && (more.length > 0 ? `, and what ${login.shell} adds: ${list(more)}` : `; ${login.shell} adds nothing to it`)
-  const hint = `${searched}${shell ?? ''}. Install it, or give its absolute path`
-  return new McpError('BACKEND_START_FAILED', `the command ${command} was not found`, { hint })
+  return `${searched}${shell ?? ''}. Install it, or give its absolute path`
 }
 
 function withFolders(environment: Environment, folders: readonly string[], platform: NodeJS.Platform): Environment {

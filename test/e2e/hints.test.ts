@@ -1,4 +1,5 @@
 /** What to do about it: told wherever the owner of the config is told what is wrong, and to nobody else. */
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
@@ -62,5 +63,30 @@ describe('the hint of a server that cannot be started', () => {
     expect(hint).toBeTruthy()
     expect((await sandbox.run(['list', 'tools', '--config', config])).stderr).toContain(`\n  hint: ${hint}\n`)
     expect(JSON.parse((await sandbox.run(['status', '--json', '--config', config])).stdout).backends[0].lastFailure).toMatchObject({ stage: 'resolve', hint })
+  })
+})
+
+describe('a command that is no program', () => {
+  it.each([
+    ['./nope.sh', 'there is no file DIR/nope.sh', undefined],
+    ['./plain.sh', 'DIR/plain.sh is not executable', "chmod +x 'DIR/plain.sh'"],
+    ['./folder', 'DIR/folder is a folder', 'name the program in it'],
+    ['./tool --port 1', 'there is no file DIR/tool --port 1', '"command" is only the program: write DIR/tool there and put the rest into "args"'],
+    ['node ./a.js', 'there is no file DIR/node ./a.js', '"command" is only the program: write node there and put the rest into "args"'],
+    ['node a.js', 'the command node a.js ', '"command" is only the program: write node there and put the rest into "args"'],
+    ['nowhere a.js', 'the command nowhere a.js ', expect.stringMatching(/^searched /)],
+  ])('%s: is told what is there, by validate and by a start alike', async (command, message, hint) => {
+    const here = (text: string): string => text.replaceAll('DIR', sandbox.dir)
+    sandbox.write('plain.sh', '#!/bin/sh\n')
+    chmodSync(sandbox.write('tool', '#!/bin/sh\n'), 0o755)
+    mkdirSync(join(sandbox.dir, 'folder'))
+    const config = sandbox.config({ mcpServers: { one: { command } } })
+    const [checked, started] = await Promise.all([sandbox.run(['validate', config, '--json']), sandbox.run(['status', '--json', '--config', config])])
+    const problem = JSON.parse(checked.stdout).problems[0]
+    const { lastFailure } = JSON.parse(started.stdout).backends[0]
+    expect(problem).toMatchObject({ code: 'DEAD_COMMAND', path: 'mcpServers.one.command' })
+    expect(problem.message).toContain(`mcpServers.one.command: ${here(message)}`)
+    expect(lastFailure.message).toContain(`one: ${here(message)}`)
+    for (const told of [problem.hint, lastFailure.hint]) expect(told).toEqual(typeof hint === 'string' ? here(hint) : hint)
   })
 })

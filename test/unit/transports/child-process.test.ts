@@ -288,9 +288,9 @@ describe('a start that fails', () => {
   const start = (command: string, spec: object = {}): Promise<Channel> => childProcess({ command, ...spec })
   it.each([
     ['an unknown command', 'no-such-command-x', {}, 'the command no-such-command-x was not found', /searched .*\/bin/],
-    ['a missing file', './no/such/file', {}, 'the command ./no/such/file is not a program', /no\/such\/file/],
+    ['a missing file', './no/such/file', {}, /^there is no file \/.*\/no\/such\/file$/, undefined],
     ['a missing folder', 'node', { cwd: '/no/such/folder' }, 'the working folder /no/such/folder does not exist', undefined],
-    ['a file that is no program', fixture('server.mjs'), {}, /server.mjs is not a program/, undefined],
+    ['a file that is no program', fixture('server.mjs'), {}, /server.mjs is not executable/, /^chmod \+x '/],
   ])('%s says so', async (_what, command, spec, message, hint) => {
     const error = (await start(command, spec).catch((thrown: unknown) => thrown)) as McpError
     expect(error.code).toBe('BACKEND_START_FAILED')
