@@ -21,6 +21,8 @@ const newline = Buffer.from('\n')
 const none = Buffer.alloc(0)
 /** Names, ids and pauses are short; a line that is no data and longer than this is no line of ours. */
 const maxFieldBytes = 4096
+/** So many lines of data are put together: a line of one byte costs a hundred as a buffer of its own. */
+const maxParts = 1024
 const longestRetryMs = 10 * 60_000
 
 export class SseReader {
@@ -35,6 +37,8 @@ export class SseReader {
   private heldBytes = 0
   /** Data lines of the event that is being read. */
   private parts: Buffer[] = []
+  /** Those before, put together. */
+  private blocks: Buffer[] = []
   private size = 0
   private name = ''
   /** Set while the rest of an event over the cap goes by. */
@@ -84,6 +88,7 @@ export class SseReader {
     this.stopped = true
     this.held = []
     this.parts = []
+    this.blocks = []
     this.over = undefined
   }
 
@@ -145,11 +150,19 @@ export class SseReader {
     this.size += value.length + 1
     if (this.size - 1 > this.maxBytes) return this.exceed(value)
     this.parts.push(value)
+    if (this.parts.length === maxParts) this.blocks.push(joined(this.taken()))
+  }
+
+  private taken(): Buffer[] {
+    const { parts } = this
+    this.parts = []
+    return parts
   }
 
   private exceed(last: Buffer): void {
-    const all = this.over ? [] : this.parts
+    const all = this.over ? [] : [...this.blocks, ...this.parts]
     this.parts = []
+    this.blocks = []
     if (this.over) return this.skip(last)
     const head = Buffer.concat([...all, last.subarray(0, headBytes)].map(part => part.subarray(0, headBytes))).subarray(0, headBytes)
     this.over = { head: Buffer.from(head), tail: none }
@@ -163,7 +176,7 @@ export class SseReader {
   }
 
   private dispatch(): void {
-    const { parts, name, over } = this
+    const { blocks, name, over } = this
     this.size = 0
     this.name = ''
     this.over = undefined
@@ -171,12 +184,15 @@ export class SseReader {
       this.parts = []
       return this.sink.oversized(over.head, over.tail)
     }
+    const parts = blocks.length === 0 ? this.taken() : [...blocks, ...this.taken()]
     if (parts.length === 0) return
-    this.parts = []
-    const data = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts.flatMap((part, index) => (index === 0 ? [part] : [newline, part])))
-    this.sink.event(name === '' ? 'message' : name, data)
+    if (blocks.length > 0) this.blocks = []
+    this.sink.event(name === '' ? 'message' : name, joined(parts))
   }
 }
+
+const joined = (lines: readonly Buffer[]): Buffer =>
+  lines.length === 1 ? (lines[0] as Buffer) : Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [newline, line])))
 
 /** Name of a line's field, and where its value begins. One space after the colon belongs to the form. */
 function fieldOf(line: Buffer): { name: string; start: number } {

@@ -35,6 +35,18 @@ describe('an event stream', () => {
     })
   })
 
+  it('costs no more than its bytes in lines of one byte', () => {
+    const lines = 1_500_000
+    const seen: number[] = []
+    const reader = new SseReader({ event: (_, data) => void seen.push(data.length), oversized: () => {} }, 2 * lines)
+    const before = process.memoryUsage().heapUsed
+    for (let sent = 0; sent < lines; sent += 10_000) reader.push(Buffer.from('data:\n'.repeat(10_000)))
+    // 96 bytes a line would be 144 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(60e6)
+    reader.push(Buffer.from('\n'))
+    expect(seen).toEqual([lines - 1])
+  })
+
   it('joins several data lines with newlines and takes one space off each', () => {
     expect(readText('data:a\ndata:  b\ndata\ndata: c\n\n').events).toEqual([['message', 'a\n b\n\nc']])
   })
