@@ -126,7 +126,7 @@ export class Session implements Channel, PeerHandlers, Streams {
     // A client that tells where it was cannot have the old stream any more, whatever our end of it believes.
     if (this.listener?.open && !cursor) return exchange.json(409, errorText('this session has its stream already'))
     this.listener?.end()
-    const stream = this.attach(exchange)
+    const stream = this.attach(exchange, cursor === undefined)
     if (cursor) for (const event of this.trailed().after(standalone, cursor.sequence)) stream.send(event.text, { id: eventId(standalone, event.sequence) })
     for (const text of this.trail?.takeWaiting() ?? []) stream.send(text, { id: this.keep(standalone, text) })
   }
@@ -253,14 +253,15 @@ export class Session implements Channel, PeerHandlers, Streams {
     reply?.cancelled(cancelled)
   }
 
-  private attach(exchange: Exchange): EventStream {
+  /** `isNew`: who comes back has a place already, and one ahead of what was missed would lose it. */
+  private attach(exchange: Exchange, isNew: boolean): EventStream {
     const stream = exchange.stream(this.fields)
     this.listener = stream
     exchange.onGone = () => {
       if (this.listener === stream) this.listener = undefined
       this.usedAt = clock()
     }
-    const first = this.prime(standalone)
+    const first = isNew ? this.prime(standalone) : undefined
     if (first !== undefined) stream.send('', { id: first })
     return stream
   }

@@ -155,6 +155,20 @@ describe('coming back', () => {
     expect(http.calls.get('x')?.call.cancellation.cancelled).toBe(false)
   })
 
+  it('is told no id ahead of what was missed: who loses the connection between the two would not be told the rest', async () => {
+    const http = createFront()
+    const headers = await http.begin()
+    const [watcher] = http.watchers
+    const stream = http.get(headers)
+    watcher?.change({ kind: 'list', list: 'tools' })
+    stream.leave()
+    watcher?.change({ kind: 'list', list: 'prompts' })
+    const back = http.get({ ...headers, 'last-event-id': stream.events[0]?.id as string })
+    expect(back.messages.map(({ method }) => method)).toEqual(['notifications/tools/list_changed', 'notifications/prompts/list_changed'])
+    const places = back.events.map(({ id }) => Number(id?.split('_')[1]))
+    expect(places).toEqual(places.toSorted((a, b) => a - b))
+  })
+
   it('is bounded by what is kept', async () => {
     const http = createFront({ sessions: { events: 3 } })
     const headers = await http.begin()
