@@ -216,6 +216,8 @@ export class Session implements Channel, PeerHandlers, Streams {
 
   /** With its last request an idle session lets go of what it needs for requests. */
   finished(reply: Reply): void {
+    // A call may have taken longer than an idle session lives.
+    this.usedAt = clock()
     for (const id of reply.open) this.replies?.delete(id)
     this.trail?.finished(reply)
     if (this.replies?.size !== 0) return

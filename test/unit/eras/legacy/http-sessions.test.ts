@@ -57,6 +57,21 @@ describe('a session', () => {
     expect([alive(idle), alive(calling), alive(listening)]).toEqual([false, true, true])
   })
 
+  it('has been in use until its last answer, however long ago its client last spoke', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'performance'] })
+    const http = createFront({ sessions: { idleMs: 10_000 } })
+    const headers = await http.begin()
+    const call = http.post(toolCall('x'), headers)
+    vi.advanceTimersByTime(25_000)
+    http.finish('x')
+    await settle()
+    expect(call.status).toBe(200)
+    vi.advanceTimersByTime(9_000)
+    expect(http.post({ jsonrpc: '2.0', id: 9, method: 'ping' }, headers).status).toBe(200)
+    vi.advanceTimersByTime(16_000)
+    expect(http.post({ jsonrpc: '2.0', id: 9, method: 'ping' }, headers).status).toBe(404)
+  })
+
   it('makes room for a new one when there are too many, if it is not in use', async () => {
     const http = createFront({ sessions: { count: 2 } })
     const first = await http.begin()
