@@ -71,6 +71,14 @@ export interface Listening {
   close(ms: number): Promise<void>
 }
 
+const notOurs = 'the host must be an address of this machine; left out, it is 127.0.0.1'
+const hints: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there; choose another port, or 0 for any',
+  EADDRNOTAVAIL: notOurs,
+  ENOTFOUND: notOurs,
+  EAI_AGAIN: notOurs,
+}
+
 /** Where to listen, or the number of a socket on which somebody listens for us. */
 export type At = NetListenOptions | { readonly fd: number }
 
@@ -100,8 +108,7 @@ export async function listen(at: At, options: ListenerOptions): Promise<Listenin
     server.listen(at, resolve)
   }).catch((cause: NodeJS.ErrnoException) => {
     const where = 'fd' in at ? 'the socket that was handed to us' : (at.path ?? `${at.host}:${at.port}`)
-    const hint = cause.code === 'EADDRINUSE' ? 'another process listens there; choose another port, or 0 for any' : undefined
-    throw new McpError('LISTEN_FAILED', `cannot listen on ${where}: ${cause.code ?? cause.message}`, { cause, hint })
+    throw new McpError('LISTEN_FAILED', `cannot listen on ${where}: ${cause.code ?? cause.message}`, { cause, hint: hints[cause.code ?? ''] })
   })
   const untie = options.tls?.watch(context => (server as unknown as { setSecureContext(with_: object): void }).setSecureContext(context))
   server.on('error', error => options.log.error({ reason: error.message }, 'the listener failed'))

@@ -90,3 +90,14 @@ describe('a command that is no program', () => {
     for (const told of [problem.hint, lastFailure.hint]) expect(told).toEqual(typeof hint === 'string' ? here(hint) : hint)
   })
 })
+
+describe('serve', () => {
+  it.each([
+    ['192.0.2.1', 'EADDRNOTAVAIL'],
+    ['no-such-host.invalid', '(ENOTFOUND|EAI_AGAIN)'],
+  ])('on %s says that it is no address of this machine', async (host, code) => {
+    const { code: exit, stderr } = await sandbox.run(['serve', '--http', '--host', host, '--port', '0', '--config', sandbox.config({ mcpServers: {} })])
+    const hint = 'the host must be an address of this machine; left out, it is 127.0.0.1'
+    expect([exit, stderr]).toEqual([1, expect.stringMatching(new RegExp(`error LISTEN_FAILED: cannot listen on ${host}:0: ${code}\n  hint: ${hint}\n$`))])
+  })
+})
