@@ -6,7 +6,7 @@ import { posix, win32 } from 'node:path'
 import { checkKeys } from '../config/examine.ts'
 import type { Finding, Path } from '../config/problems.ts'
 import { backendSchema } from '../config/schema-backend.ts'
-import { isPlainValue, isTokenShaped, looksSecret } from '../config/secrets.ts'
+import { all, isPlainValue, isTokenShaped, looksSecret, schemed, secretArgument, secretInUrl, type SecretPart } from '../config/secrets.ts'
 import { isRaw, spellBackend, type Raw } from '../config/spellings.ts'
 import type { Client, NotationContext, Place, Surroundings } from './client.ts'
 import { credentialWord } from './notation.ts'
@@ -123,61 +123,19 @@ function lift(text: string, path: Path, entry: Raw, client: Client, context: Not
   return `${literal(before)}\${cred:${secretMark}${number}}${literal(after)}`
 }
 
-interface SecretPart {
-  readonly before: string
-  readonly value: string
-  readonly after: string
-  /** What it is called: the variable, the header, the flag. */
-  readonly word: string
-}
-
-const all = (value: string, word: string): SecretPart => ({ before: '', value, after: '', word })
-
 /** The secret in a text, by its key, its flag or its shape. */
 function secretIn(text: string, path: Path, entry: Raw): SecretPart | undefined {
   const [group, key] = path as [string, (string | number)?]
   const isMap = typeof key === 'string' && group !== 'args'
   if (isMap && (isTokenShaped(text) || (looksSecret(key) && !isPlainValue(text)))) {
     // The scheme of an Authorization header is no secret, and reads better outside.
-    const [, scheme, value] = /^((?:Bearer|Basic|Token|ApiKey) +)(\S.*)$/is.exec(text) ?? []
+    const [, scheme, value] = schemed.exec(text) ?? []
     return scheme === undefined ? all(text, key) : { before: scheme, value: value as string, after: '', word: key }
   }
   if (group === 'args' || (group === 'command' && typeof key === 'number'))
     return secretArgument(text, key as number, entry[group])
   if (!isMap && /^(url|serverUrl|httpUrl|uri|baseUrl)$/.test(group)) return secretInUrl(text)
   return isTokenShaped(text) ? all(text, group) : undefined
-}
-
-function secretArgument(text: string, index: number, args: unknown): SecretPart | undefined {
-  const [, flag, value] = /^(--?[\w-]+=|[A-Za-z_]\w*=)(.+)$/s.exec(text) ?? []
-  if (flag !== undefined && value !== undefined && (isTokenShaped(value) || (looksSecret(flag) && !isPlainValue(value))))
-    return { before: flag, value, after: '', word: flag.replace(/^-+|=$/g, '') }
-  const [, header, rest] = /^([\w-]+: *(?:(?:Bearer|Basic|Token) +)?)(\S.*)$/is.exec(text) ?? []
-  if (header !== undefined && rest !== undefined && looksSecret(header.split(':')[0] as string) && !isPlainValue(rest))
-    return { before: header, value: rest, after: '', word: header.split(':')[0] as string }
-  if (isTokenShaped(text))
-    return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? (secretInUrl(text) ?? all(text, 'address')) : all(text, 'token')
-  const before: unknown = Array.isArray(args) ? args[index - 1] : undefined
-  return typeof before === 'string' &&
-    /^--?[\w-]+$/.test(before) &&
-    looksSecret(before) &&
-    !text.startsWith('-') &&
-    !isPlainValue(text)
-    ? all(text, before.replace(/^-+/, ''))
-    : undefined
-}
-
-function secretInUrl(text: string): SecretPart | undefined {
-  const [, head, password, tail] = /^([a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:)([^/\s@]+)(@.*)$/is.exec(text) ?? []
-  if (head !== undefined) return { before: head, value: password as string, after: tail as string, word: 'password' }
-  for (const match of text.matchAll(/([?&])([\w.-]+)=([^&#\s]+)/g)) {
-    const [whole, , key, value] = match as unknown as [string, string, string, string]
-    if (!(looksSecret(key) && !isPlainValue(value)) && !isTokenShaped(value)) continue
-    const at = match.index + whole.length - value.length
-    return { before: text.slice(0, at), value, after: text.slice(at + value.length), word: key }
-  }
-  // A token in the path, as some hosts hand them out.
-  return isTokenShaped(text) ? all(text, 'address') : undefined
 }
 
 /** Without what says nothing. */

@@ -6,11 +6,11 @@ import { pathToFileURL } from 'node:url'
 import type { BackendConfig, Endpoint } from './config.ts'
 import { readEnvFiles } from './env-file.ts'
 import { checkKeys, issueFindings } from './examine.ts'
-import { expandText, expandTree, type Lookup, type TreeExpansion } from './expand.ts'
+import { expandText, expandTree, hasReference, type Lookup, type TreeExpansion } from './expand.ts'
 import { resolveCommand, resolvePath } from './paths.ts'
 import { fault, pathText, warning, type Finding, type Path } from './problems.ts'
 import { backendSchema, endpointKeys, type ParsedBackend, type ParsedInstance } from './schema-backend.ts'
-import { isPlainValue, isTokenShaped, looksSecret } from './secrets.ts'
+import { secretsOf, type Written } from './secrets.ts'
 import { isRaw, type Raw } from './spellings.ts'
 import { readFlag } from './values.ts'
 
@@ -74,6 +74,8 @@ export function buildBackend(alias: string, raw: Raw, context: BackendContext): 
     ).data ??
     backendSchema.parse({})
   const endpoints = enabled && !held && parsed.data ? endpointsOf(parsed.data, at, alias, context) : []
+  // `config show` shows also what is switched off or held back. There, a reference stands for itself.
+  if (endpoints.length === 0) for (const each of [settled, ...(settled.instances ?? [])]) noteSecrets(literals(each), context.secrets)
   return {
     config: { ...behaviourOf(settled, lookup.base), alias, enabled, transport: transportOf(known), endpoints },
     marks: expansion.marks,
@@ -185,7 +187,7 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
   const { base } = context.lookup
   const { command, args = [], url, type, headers = {}, caFile, cwd, backup } = source
   if (command === undefined) {
-    noteSecrets({ ...headers, url: url ?? '' }, context.secrets)
+    noteSecrets({ headers, url }, context.secrets)
     return {
       kind: 'url',
       url: url ?? '',
@@ -207,15 +209,20 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
       }),
     )
   const env = { ...values, ...source.env }
-  noteSecrets(env, context.secrets)
-  for (const arg of args) if (isTokenShaped(arg)) context.secrets.add(arg)
+  noteSecrets({ args, env }, context.secrets)
   return { kind: 'command', command: resolveCommand(command, base), args, env, cwd: resolvePath(cwd ?? '.', base), backup }
 }
 
+/** Without texts that have a reference in them. */
+function literals({ args, url = '', env = {}, headers = {} }: Written): Written {
+  const only = (map: Readonly<Record<string, string>>): Record<string, string> =>
+    Object.fromEntries(Object.entries(map).filter(([, value]) => !hasReference(value)))
+  return { args: args?.map(text => (hasReference(text) ? '' : text)), url: hasReference(url) ? '' : url, env: only(env), headers: only(headers) }
+}
+
 /** Secrets written out in the file are no less secret. */
-function noteSecrets(values: Readonly<Record<string, string>>, secrets: Set<string>): void {
-  for (const [name, value] of Object.entries(values))
-    if (isTokenShaped(value) || (looksSecret(name) && !isPlainValue(value))) secrets.add(value)
+function noteSecrets(written: Written, secrets: Set<string>): void {
+  for (const secret of secretsOf(written)) secrets.add(secret)
 }
 
 function behaviourOf(

@@ -302,6 +302,26 @@ describe('references', () => {
     expect([...secrets].sort()).toEqual(['from-the-env', 'from-the-file', 'from-the-store', 'written-out-1'])
   })
 
+  it('are gathered also without what stands around them', async () => {
+    const { secrets } = await load(
+      {
+        mcpServers: {
+          far: { url: 'https://me:pass%20word-1@h/mcp?x=1&api_key=in-the-query&token=second-in-it', headers: { Authorization: 'Bearer ${PLAIN}' } },
+          near: {
+            command: 'x',
+            args: ['--api-key', 'after-a-flag', '--token=with-a-flag', 'postgres://me:in-an-argument@h/db', '--dsn=postgres://me:in-a-flag@h/db', 'postgres://postgres:postgres@h/db'],
+            env: { DATABASE_URL: 'postgres://me:in-a-variable@h/db' },
+          },
+          off: { enabled: false, command: 'x', args: ['--token', 'switched-off-1', '--key', '${NONE}'] },
+        },
+      },
+      { env: { PLAIN: 'header-alone' } },
+    )
+    const wanted = ['pass word-1', 'in-the-query', 'second-in-it', 'header-alone', 'after-a-flag', 'with-a-flag', 'in-an-argument', 'in-a-flag', 'in-a-variable', 'switched-off-1']
+    expect([...secrets]).toEqual(expect.arrayContaining(wanted))
+    for (const word of ['postgres', '${NONE}', '--key']) expect(secrets).not.toContain(word)
+  })
+
   it('tell which files to watch', async () => {
     const { files, file } = await load({ mcpServers: { a: { command: 'x', args: ['${file:none:-x}'] } } })
     expect(files).toEqual([file, join(folder, 'none')])
