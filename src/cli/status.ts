@@ -98,9 +98,9 @@ function show(now: ProxyStatus, again: boolean, context: Context): void {
     ({ alias, state, era, revision, transport, pid, tools, resources, prompts, inFlight, restarts }) => [
       alias,
       state,
-      revision === undefined ? '-' : era === undefined ? revision : `${revision} ${era}`,
+      !revision ? '-' : era ? `${revision} ${era}` : revision,
       transport,
-      pid === undefined ? '-' : String(pid),
+      String(pid ?? '-'),
       String(tools),
       String(resources),
       String(prompts),

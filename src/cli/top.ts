@@ -42,7 +42,7 @@ export async function top(found: Running, context: Context, cancellation: Cancel
     const pids = now.backends.flatMap(({ pid }) => pid ?? [])
     const memory = isHere ? await treeMemory([now.pid, ...pids]) : new Map<number, number>()
     if (context.globals.json) {
-      const backends = now.backends.map(backend => ({ ...backend, memoryBytes: backend.pid === undefined ? undefined : memory.get(backend.pid) }))
+      const backends = now.backends.map(backend => ({ ...backend, memoryBytes: backend.pid ? memory.get(backend.pid) : undefined }))
       stdout.write(`${JSON.stringify({ ...now, memoryBytes: memory.get(now.pid), backends })}\n`)
     } else stdout.write(`${isLive ? '\x1b[H\x1b[2J' : ''}${screen(now, memory, context)}\n`)
     if (!isLive) return exitCodes.done
@@ -59,8 +59,8 @@ function screen(now: ProxyStatus, memory: ReadonlyMap<number, number>, context: 
   const rows = now.backends.map(({ alias, state, pid, restarts, inFlight, calls }) => [
     alias,
     state,
-    pid === undefined ? '-' : String(pid),
-    sizeText(pid === undefined ? undefined : memory.get(pid)),
+    String(pid ?? '-'),
+    sizeText(pid ? memory.get(pid) : undefined),
     String(restarts),
     String(inFlight),
     calls ? calls.perSecond.toFixed(1) : '-',

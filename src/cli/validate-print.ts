@@ -37,7 +37,7 @@ function serverLines(servers: readonly Contacted[], context: Context): string[] 
   const rows = servers.map(({ alias, state, era, revision, tools, resources, prompts, ms, tokens }) => [
     alias,
     state,
-    revision === undefined ? '-' : era === undefined ? revision : `${revision} ${era}`,
+    !revision ? '-' : era ? `${revision} ${era}` : revision,
     String(tools),
     String(resources),
     String(prompts),

@@ -235,10 +235,11 @@ export interface Failure {
 export interface BackendStatus {
   readonly alias: string
   readonly state: BackendState
-  readonly era: string | undefined
-  readonly revision: string | undefined
+  /** Null while not known, so that the shape is always the same. */
+  readonly era: string | null
+  readonly revision: string | null
   readonly transport: string
-  readonly pid: number | undefined
+  readonly pid: number | null
   /** ISO 8601: since when it is in this state. */
   readonly since: string
   readonly lastFailure: Failure | null

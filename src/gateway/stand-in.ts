@@ -32,7 +32,7 @@ function standIn(alias: string, transport: string, state: BackendState, lastFail
     watch: watcher => deafWatch(watcher, error),
     notify() {},
     status: () => ({
-      alias, state, era: undefined, revision: undefined, transport, pid: undefined, since, lastFailure,
+      alias, state, era: null, revision: null, transport, pid: null, since, lastFailure,
       ...counts(undefined), inFlight: 0, restarts: 0,
     }),
     close: () => Promise.resolve(),

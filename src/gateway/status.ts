@@ -17,10 +17,10 @@ export function joinedStatus(alias: string, instances: readonly Instance[], offe
   return {
     alias,
     state: ailing ? 'degraded' : state,
-    era: offer?.description.era,
-    revision: offer?.description.revision,
+    era: offer?.description.era ?? null,
+    revision: offer?.description.revision ?? null,
     transport: decisive.spec.transport,
-    pid: decisive.life.connection?.pid,
+    pid: decisive.life.connection?.pid ?? null,
     since,
     lastFailure: latest(lives.map(({ lastFailure }) => lastFailure)),
     ...counts(offer),

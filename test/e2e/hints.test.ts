@@ -101,3 +101,15 @@ describe('serve', () => {
     expect([exit, stderr]).toEqual([1, expect.stringMatching(new RegExp(`error LISTEN_FAILED: cannot listen on ${host}:0: ${code}\n  hint: ${hint}\n$`))])
   })
 })
+
+it('the status of a server that is not there has the keys of one that is', async () => {
+  const one = stdioBackend(sandbox, 'v1', 'one')
+  const servers = { one, off: { ...one, enabled: false }, gone: { command: 'no-such-command-x' }, held: { command: 'node', args: ['${HINTS_NEVER_SET}'] } }
+  const { stdout } = await sandbox.run(['status', '--json', '--config', sandbox.config({ mcpServers: servers })])
+  const [there, ...others] = JSON.parse(stdout).backends
+  expect(there).toMatchObject({ era: 'legacy', revision: '2025-11-25', pid: expect.any(Number), lastFailure: null })
+  for (const other of others) {
+    expect(other).toMatchObject({ era: null, revision: null, pid: null })
+    expect(Object.keys(there)).toEqual(expect.arrayContaining(Object.keys(other)))
+  }
+})

@@ -50,7 +50,7 @@ it('takes over the listening socket, and tells how it is', async () => {
   expect((await ask('another')).status).toBe(401)
   await eventually(() => told().split('WATCHDOG=1').length > 3 || undefined, 'signs of life')
   // The servers it starts inherit neither the socket nor the supervisor.
-  await eventually(async () => (await (await ask('A-Token-Of-A-Container-0123456789')).json() as { backends: { pid?: number }[] }).backends[0]?.pid, 'a server')
+  await eventually(async () => (await (await ask('A-Token-Of-A-Container-0123456789')).json() as { backends: { pid: number | null }[] }).backends[0]?.pid ?? undefined, 'a server')
     .then(pid => {
       const links = execFileSync('sh', ['-c', `ls -l /proc/${pid}/fd`], { encoding: 'utf8' })
       const own = execFileSync('sh', ['-c', `readlink /proc/${child.pid}/fd/3`], { encoding: 'utf8' }).trim()

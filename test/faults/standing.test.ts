@@ -101,7 +101,7 @@ describe('a config that changes under load', () => {
 describe('status', () => {
   const world = new World()
   const guard = createServer((_request, response) => void response.writeHead(401, { 'www-authenticate': 'Bearer' }).end())
-  type State = { alias: string; state: string; pid?: number; since: string; restarts: number; inFlight: number; lastFailure: { stage: string; message: string } | null }
+  type State = { alias: string; state: string; pid: number | null; since: string; restarts: number; inFlight: number; lastFailure: { stage: string; message: string } | null }
   const http: { get?: () => Promise<State[]> } = {}
   const stateOf = async (alias: string): Promise<State> => (await http.get!()).find(state => state.alias === alias) as State
   const becomes = (alias: string, state: string, ms = 10_000): Promise<State> =>
@@ -173,7 +173,7 @@ describe('status', () => {
     await becomes('installing', 'healthy')
     const idle = await becomes('idle', 'idle')
     say(idle)
-    expect(idle.pid).toBeUndefined()
+    expect(idle.pid).toBeNull()
     await post('breaking__hang')
     await post('breaking__hang')
     const broken = await becomes('breaking', 'degraded')
@@ -187,7 +187,7 @@ describe('status', () => {
     const stopped = await becomes('killed', 'stopped')
     say(stopped)
     expect(stopped.lastFailure).toMatchObject({ stage: 'run', message: expect.stringContaining('SIGKILL') })
-    expect(stopped.pid).toBeUndefined()
+    expect(stopped.pid).toBeNull()
     expect((await eventually(async () => ((await post('killed__echo'))['result'] as JsonObject | undefined), 'its restart', 10_000))).toBeDefined()
     const again = await becomes('killed', 'healthy')
     expect(again.restarts).toBe(1)

@@ -35,7 +35,7 @@ describe('top', () => {
     try {
       // Just after the fork it has hardly any memory of its own.
       await new Promise(resolve => child.stdout.once('data', resolve))
-      const here = { ...state, backends: [{ ...backend, pid: child.pid }] }
+      const here = { ...state, backends: [{ ...backend, pid: child.pid ?? null }] }
       await top({ look: async () => here }, contextFor(io, { json: true }), new CancelSource(), true)
       const { memoryBytes } = JSON.parse(io.out()).backends[0]
       if (process.platform !== 'win32') expect(memoryBytes).toBeGreaterThan(1024 * 1024)

@@ -109,7 +109,7 @@ export class FakeMember implements Member {
 
   status(): BackendStatus {
     return {
-      alias: this.name, state: this.state, era: undefined, revision: undefined, transport: 'stdio', pid: undefined,
+      alias: this.name, state: this.state, era: null, revision: null, transport: 'stdio', pid: null,
       since: '', lastFailure: this.lastFailure, tools: 0, prompts: 0, resources: 0, inFlight: this.inFlight, restarts: 0,
     }
   }

@@ -22,7 +22,7 @@ describe('start', () => {
     const { member, server } = setUp()
     await pass(60_000)
     expect(server.attempts).toBe(0)
-    expect(member.status()).toMatchObject({ state: 'idle', pid: undefined, restarts: 0, lastFailure: null })
+    expect(member.status()).toMatchObject({ state: 'idle', pid: null, restarts: 0, lastFailure: null })
   })
 
   it('all who want it share one start, and it is one process', async () => {
@@ -391,7 +391,7 @@ describe('idle stop', () => {
     expect(server.last.wasClosed).toBe(false)
     await pass(2000)
     expect(server.last.wasClosed).toBe(true)
-    expect(member.status()).toMatchObject({ state: 'idle', tools: 1, pid: undefined, lastFailure: null })
+    expect(member.status()).toMatchObject({ state: 'idle', tools: 1, pid: null, lastFailure: null })
     const call = member.handle(callOf())
     await pass(0)
     await call

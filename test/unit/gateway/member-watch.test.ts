@@ -143,7 +143,7 @@ describe('members that never run', () => {
   ] as const
 
   it.each(members)('%#: say so everywhere', async (member, state, lastFailure, message) => {
-    expect(member.status()).toMatchObject({ state, lastFailure, tools: 0, inFlight: 0, restarts: 0, pid: undefined })
+    expect(member.status()).toMatchObject({ state, lastFailure, tools: 0, inFlight: 0, restarts: 0, pid: null })
     expect(await refusalOf(member.handle(callOf()))).toMatchObject({ code: 'BACKEND_UNAVAILABLE', message })
     expect(await refusalOf(member.describe())).toMatchObject({ code: 'BACKEND_UNAVAILABLE' })
     expect(await member.offered()).toBeUndefined()
