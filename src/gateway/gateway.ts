@@ -69,8 +69,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   let { names } = options
   const surface = new Surface(options)
   const roster = new Roster(options.members)
-  const crowds = new Crowds({ roster, surface })
   const taskOwners = new Map<string, { readonly principal: string; readonly serial: number }>()
+  /** What we have not seen made may be anybody's. */
+  const isTaskOf = (id: string, { principal }: Call['client']): boolean => (taskOwners.get(id)?.principal ?? principal) === principal
+  const crowds = new Crowds({ roster, surface, isTaskOf })
 
   /** Looks a public name up; a miss waits for members that have not told yet, then explains itself. */
   async function found<T>(look: (catalog: Catalog) => T | undefined, what: string, name: string): Promise<T> {
@@ -181,9 +183,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   async function task(call: Call): Promise<Outcome> {
     const id = text(call.params, 'taskId')
     const owner = surface.catalog.task(id)
-    const made = taskOwners.get(id)
-    const seat = owner && roster.keeper(owner.alias, made?.serial)
-    if (!seat || (made && made.principal !== call.client.principal)) throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
+    const seat = owner && roster.keeper(owner.alias, taskOwners.get(id)?.serial)
+    if (!seat || !isTaskOf(id, call.client)) throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
     return hand(seat, seat.alias, call, { ...call.params, taskId: owner.own })
   }
 
@@ -206,10 +207,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         log.warn({ backend: alias, method: call.method }, `${alias}: left out of ${call.method}: ${(error as Error).message}`)
       }
     }
-    const own = (item: unknown): boolean => {
-      const made = taskOwners.get(String((item as JsonObject | null)?.['taskId']))
-      return made === undefined || made.principal === call.client.principal
-    }
+    const own = (item: unknown): boolean => isTaskOf(String((item as JsonObject | null)?.['taskId']), call.client)
     return { kind: 'complete', result: { [field]: items.filter(own) } }
   }
 

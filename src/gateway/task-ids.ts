@@ -37,6 +37,36 @@ export function publicTask<T>(alias: string, task: T): T {
   return { ...task, taskId: publicTaskId(alias, task['taskId']) }
 }
 
+/** Field of an interest that names tasks to hear of (tasks extension of spec 2026-07-28). */
+const followed = 'taskIds'
+
+/** What a listener wants to hear of as the backend `alias` is to know it: of the tasks it names, those of that backend it may name. */
+export function ownFollowed(alias: string, extra: JsonObject | undefined, may: (id: string) => boolean): JsonObject | undefined {
+  const ids = extra?.[followed]
+  if (!Array.isArray(ids) || ids.length === 0) return extra
+  const own = ids.flatMap(id => {
+    const route = parseTaskId(id)
+    return route?.alias === alias && may(id as string) ? [route.own] : []
+  })
+  if (own.length > 0) return { ...extra, [followed]: own }
+  const { [followed]: _, ...rest } = extra as JsonObject
+  return Object.keys(rest).length > 0 ? rest : undefined
+}
+
+/** What backends have granted of it, each under its alias, as one. */
+export function joinedFollowed(grants: Iterable<readonly [alias: string, extra: JsonObject | undefined]>): JsonObject | undefined {
+  let joined: JsonObject | undefined
+  for (const [alias, extra] of grants) {
+    const ids = extra?.[followed]
+    const before = joined?.[followed]
+    if (extra) joined = { ...joined, ...extra }
+    if (!joined || !Array.isArray(ids)) continue
+    const own = ids.map((id: unknown) => (typeof id === 'string' ? publicTaskId(alias, id) : id))
+    joined[followed] = Array.isArray(before) ? [...(before as unknown[]), ...own] : own
+  }
+  return joined
+}
+
 /** Maps the id in `_meta` of a result or of a server's params; the same object where there is none. */
 export const publicRelation = (alias: string, body: JsonObject): JsonObject => mapRelation(body, own => publicTaskId(alias, own))
 

@@ -7,10 +7,13 @@ import type { Change, ClientProfile, Granted, Interest, Watch, Watcher } from '.
 import { McpError } from './errors.ts'
 import type { Roster, Seat } from './roster.ts'
 import type { Surface } from './surface.ts'
+import { joinedFollowed, ownFollowed } from './task-ids.ts'
 
 export interface Watched {
   readonly roster: Roster
   readonly surface: Surface
+  /** Whether a client may hear of the task with this public id. */
+  isTaskOf(id: string, client: ClientProfile): boolean
 }
 
 /** The watch on one member, and what it was last told of our interest. */
@@ -33,14 +36,20 @@ export interface Scope {
   readonly owners?: boolean
 }
 
-export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { owners: narrow = false }: Scope = {}): MembersWatch {
+export function watchMembers(watcher: Watcher, { roster, surface, isTaskOf }: Watched, { owners: narrow = false }: Scope = {}): MembersWatch {
   let { interest } = watcher
   let closed = false
   const ears = new Map<Seat, Ear>()
 
   function listen({ alias, member }: Seat): Ear {
-    const watch = member.watch(earAt(alias, watcher, { ...interest, resources: [] }))
+    const watch = member.watch(earAt(alias, watcher, inWordsOf(alias, interest, [])))
     return { watch, interest, own: [], granted: watch.granted }
+  }
+
+  /** An interest as the member of that name is told it; `own`: the URIs in it that are its own. */
+  function inWordsOf(alias: string, wanted: Interest, own: readonly string[]): Interest {
+    const extra = ownFollowed(alias, wanted.extra, id => isTaskOf(id, watcher.client))
+    return extra === wanted.extra ? { ...wanted, resources: own } : { ...wanted, resources: own, extra }
   }
 
   /** The same ear as the member of that name knows it. */
@@ -84,12 +93,12 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { o
   }
 
   /** A backend whose part has not changed is not told again: to some that means a new stream. */
-  function tell(ear: Ear, next: Interest, own: readonly string[]): Promise<Granted> {
+  function tell({ alias }: Seat, ear: Ear, next: Interest, own: readonly string[]): Promise<Granted> {
     const isSame = next === ear.interest && own.length === ear.own.length && own.every((uri, index) => uri === ear.own[index])
     if (isSame) return ear.granted
     ear.interest = next
     ear.own = own
-    return (ear.granted = ear.watch.update({ ...next, resources: own }))
+    return (ear.granted = ear.watch.update(inWordsOf(alias, next, own)))
   }
 
   /** The ear on one that is listened to as long as something of it is wanted. */
@@ -109,13 +118,13 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { o
       roster.seats.map(async seat => {
         const mine = wanted.filter(({ owner }) => owner === seat.alias)
         const ear = narrow ? needed(seat, mine.length > 0) : ears.get(seat)
-        return { seat, mine, granted: ear && (await tell(ear, next, mine.map(({ own }) => own))) }
+        return { seat, mine, granted: ear && (await tell(seat, ear, next, mine.map(({ own }) => own))) }
       }),
     )
     // Who is gone by now has granted nothing: whoever sits there instead is asked.
     if (!closed && grants.some(({ seat }) => !roster.isHere(seat))) return apply(next)
     // Only now, so that no update falls between the two.
-    for (const [seat, ear] of ears) if (roster.at(seat.alias) !== seat) void tell(ear, next, [])
+    for (const [seat, ear] of ears) if (roster.at(seat.alias) !== seat) void tell(seat, ear, next, [])
     const refused = new Map<string, Error>()
     const resources: string[] = []
     for (const { uri, owner } of wanted)
@@ -126,8 +135,8 @@ export function watchMembers(watcher: Watcher, { roster, surface }: Watched, { o
         if (refusal) refused.set(uri, refusal)
         else if (granted?.resources.includes(own)) resources.push(uri)
       }
-    const extra = Object.assign({}, ...grants.map(({ granted }) => granted?.extra ?? {})) as Record<string, unknown>
-    return { lists: next.lists, resources, refused, ...(Object.keys(extra).length > 0 ? { extra } : {}) }
+    const extra = joinedFollowed(grants.map(({ seat, granted }) => [seat.alias, granted?.extra] as const))
+    return { lists: next.lists, resources, refused, ...(extra ? { extra } : {}) }
   }
 
   /** Whose each URI is; a URI nobody lists goes to the only backend that could serve it. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ownRelation, parseTaskId, publicRelation, publicTask, publicTaskId } from '../../../src/gateway/task-ids.ts'
+import { joinedFollowed, ownFollowed, ownRelation, parseTaskId, publicRelation, publicTask, publicTaskId } from '../../../src/gateway/task-ids.ts'
 
 const alias = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)
 
@@ -46,5 +46,20 @@ describe('tasks in messages', () => {
     expect(ownRelation('files', foreign)).toEqual(foreign)
     for (const body of [{}, { _meta: {} }, { _meta: 5 }, { _meta: { [related]: {} } }])
       expect(publicRelation('files', body)).toBe(body)
+  })
+})
+
+describe('tasks that a listener names', () => {
+  const extra = { taskIds: ['a.t1', 'b.c.t1', 'b.c.t2', 'nobody', 7], x: 1 }
+  it('are told to the server that made them, if the client may hear of them', () => {
+    expect(ownFollowed('a', extra, () => true)).toEqual({ taskIds: ['t1'], x: 1 })
+    expect(ownFollowed('b.c', extra, id => id !== 'b.c.t1')).toEqual({ taskIds: ['t2'], x: 1 })
+    expect(ownFollowed('d', extra, () => true)).toEqual({ x: 1 })
+    expect(ownFollowed('d', { taskIds: ['a.t1'] }, () => true)).toBeUndefined()
+    expect(ownFollowed('a', undefined, () => true)).toBeUndefined()
+  })
+  it('are granted under the ids they have here, with whatever else is', () => {
+    expect(joinedFollowed([['a', { taskIds: ['t1'], x: 1 }], ['b.c', undefined], ['b.c', { taskIds: ['t1'], y: 2 }]])).toEqual({ taskIds: ['a.t1', 'b.c.t1'], x: 1, y: 2 })
+    expect(joinedFollowed([['a', undefined]])).toBeUndefined()
   })
 })
