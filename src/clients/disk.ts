@@ -142,7 +142,7 @@ async function refuseChanged({ file, real, bytes }: Snapshot): Promise<void> {
     })
 }
 
-/** `like` lends its owner: an administrator's command must not take the file away from its user. */
+/** `like` lends its owner and group: an administrator's command must not take the file away from its user. */
 async function writeNew(path: string, bytes: Buffer, mode: number, like?: string): Promise<void> {
   const handle = await open(path, 'wx', mode & 0o700)
   try {
@@ -153,8 +153,17 @@ async function writeNew(path: string, bytes: Buffer, mode: number, like?: string
   }
   if (process.platform === 'win32') return
   const owner = like === undefined ? undefined : await stat(like).catch(() => undefined)
-  if (owner && owner.uid !== process.getuid?.()) await chown(path, owner.uid, owner.gid)
-  await chmod(path, mode)
+  await chmod(path, owner && !(await handOver(path, owner)) ? mode & ~0o070 : mode)
+}
+
+/** Gives a file to this owner. False where its group is one we may not give to: then it is in another, which has no rights to it. */
+async function handOver(path: string, { uid, gid }: { uid: number; gid: number }): Promise<boolean> {
+  const now = await stat(path)
+  if (now.uid === uid && now.gid === gid) return true
+  return chown(path, uid, gid).then(
+    () => true,
+    error => (now.uid === uid ? false : Promise.reject(error as Error)),
+  )
 }
 
 /** Removes folders that are empty, innermost first. */

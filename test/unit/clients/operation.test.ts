@@ -1,5 +1,5 @@
 /** Changing files and taking it back: bytes, modes, backups, folders, and every way it must refuse. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -41,6 +41,18 @@ describe('there and back', () => {
     expect(statSync(file).mode & 0o777).toBe(0o640)
     expect(readdirSync(join(dir, 'app'))).toEqual(['settings.json'])
     expect(existsSync(join(dir, 'state'))).toBe(false)
+  })
+
+  it('keeps the group of a file', async () => {
+    const group = process.getuid?.() === 0 ? 1234 : process.getgroups?.().find(gid => gid !== process.getgid?.())
+    if (group === undefined) return
+    writeFileSync(file, '{}')
+    chownSync(file, -1, group)
+    chmodSync(file, 0o640)
+    await write(file, '{"a":1}')
+    expect(statSync(file)).toMatchObject({ gid: group, mode: 0o100640 })
+    await back()
+    expect(statSync(file)).toMatchObject({ gid: group, mode: 0o100640 })
   })
 
   it('over many changes of one file', async () => {
