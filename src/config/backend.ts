@@ -197,7 +197,7 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
       backup,
     }
   }
-  const { values, missing } = readEnvFiles(
+  const { values, missing, odd } = readEnvFiles(
     (source.envFile ?? []).map(path => resolvePath(path, base)),
     context.files,
   )
@@ -208,6 +208,13 @@ function endpointOf(source: EndpointSource, at: Path, alias: string, context: Ba
         holds: true,
       }),
     )
+  for (const { file, lines } of odd) {
+    const message = `${pathText([...at, 'envFile'])}: ${leftOut(file, lines)}`
+    // Instances may share the file.
+    if (context.findings.some(finding => finding.message === message)) continue
+    const hint = 'begin it with # if it is a comment; put a value of several lines in quotes'
+    context.findings.push(warning('BAD_VALUE', [...at, 'envFile'], message, { backend: alias, hint }))
+  }
   const env = { ...values, ...source.env }
   noteSecrets({ args, env }, context.secrets)
   return { kind: 'command', command: resolveCommand(command, base), args, env, cwd: resolvePath(cwd ?? '.', base), backup }
@@ -218,6 +225,16 @@ function literals({ args, url = '', env = {}, headers = {} }: Written): Written 
   const only = (map: Readonly<Record<string, string>>): Record<string, string> =>
     Object.fromEntries(Object.entries(map).filter(([, value]) => !hasReference(value)))
   return { args: args?.map(text => (hasReference(text) ? '' : text)), url: hasReference(url) ? '' : url, env: only(env), headers: only(headers) }
+}
+
+const namedLines = 5
+
+/** Without the lines themselves: one may be a secret. */
+function leftOut(file: string, [first, ...others]: readonly number[]): string {
+  const said = `${file}:${first} is not NAME=value and is left out`
+  if (others.length === 0) return said
+  const more = others.length > namedLines ? ` and ${others.length - namedLines} more` : ''
+  return `${said}; so are lines ${others.slice(0, namedLines).join(', ')}${more}`
 }
 
 /** Secrets written out in the file are no less secret. */

@@ -1,5 +1,5 @@
 /** What to do about it: told wherever the owner of the config is told what is wrong, and to nobody else. */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
@@ -112,4 +112,26 @@ it('the status of a server that is not there has the keys of one that is', async
     expect(other).toMatchObject({ era: null, revision: null, pid: null })
     expect(Object.keys(there)).toEqual(expect.arrayContaining(Object.keys(other)))
   }
+})
+
+it('a line of an envFile that is not NAME=value is named, not quoted, and costs no other line its effect', async () => {
+  const lines = ['# of ours', 'export A=1', 't0p-s3cret', 'B=2', '', '=x', 'C="first', 'no = sign of its own', 'last" # rest', '  # D=4', "E='5'", 'F: 6', 'G=7', '']
+  const file = sandbox.write('own.env', lines.join('\n'))
+  const trace = "require('fs').writeFileSync('seen', JSON.stringify(process.env)); process.stdin.resume()"
+  const instance = { command: process.execPath, args: ['-e', trace] }
+  const config = sandbox.config({ mcpServers: { one: { instances: [instance, instance], envFile: 'own.env', timeouts: { start: 1000 } } } })
+  const checked = await sandbox.run(['validate', config, '--json'])
+  expect(JSON.parse(checked.stdout)).toMatchObject({
+    ok: true,
+    problems: [{
+      severity: 'warning', code: 'BAD_VALUE', file: config, line: 20, path: 'mcpServers.one.envFile', backend: 'one',
+      message: `mcpServers.one.envFile: ${file}:3 is not NAME=value and is left out; so are lines 6, 12`,
+    }],
+  })
+  expect((await sandbox.run(['validate', config, '--strict'])).code).toBe(2)
+  const served = await sandbox.run(['run', '--config', config], { hold: 2000 })
+  expect(served.stderr).toContain(`${file}:3 is not NAME=value`)
+  expect(checked.stdout + served.stderr).not.toContain('s3cret')
+  const { A, B, C, E, F, G } = JSON.parse(readFileSync(join(sandbox.dir, 'seen'), 'utf8'))
+  expect({ A, B, C, E, F, G }).toEqual({ A: '1', B: '2', C: 'first\nno = sign of its own\nlast', E: '5', F: undefined, G: '7' })
 })
