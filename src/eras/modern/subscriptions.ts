@@ -114,6 +114,8 @@ export class Subscriptions {
     if (!stream || stream.honoured) return
     stream.honoured = readFilter(params?.['notifications'])
     stream.settle()
+    // Whoever opened it may have given up waiting.
+    if (this.missed && !this.settling && stream === this.current) this.announce(stream)
   }
 
   /** A notification that is about no call. Returns false when it came on a stream that is none of ours. */

@@ -281,3 +281,20 @@ describe('a lost stream', () => {
     expect(streams).toHaveLength(1)
   })
 })
+
+describe('a server that is slow to acknowledge', () => {
+  it('has its watchers told, once it has, that they may have missed something', async () => {
+    const { streams, subscriptions, watch } = open(everything, false)
+    const ear = watch(interest(['tools']))
+    await quiet()
+    subscriptions.acknowledged(1, { notifications: streams[0]?.filter })
+    await ear.granted
+    streams[0]?.end()
+    await vi.advanceTimersByTimeAsync(1000)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect([streams.length, ear.heard]).toEqual([2, []])
+    subscriptions.acknowledged(2, { notifications: streams[1]?.filter })
+    await quiet()
+    expect(ear.heard).toEqual([{ kind: 'list', list: 'tools' }])
+  })
+})
