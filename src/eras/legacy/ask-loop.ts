@@ -72,15 +72,10 @@ class Round {
     }, this.asker.options.asks.waitMs)
     try {
       if (entries.length === 0) await pause(shedPauseMs, this.stop)
-      const answers: JsonObject = {}
-      await Promise.all(
-        entries.map(async ([key, ask]) => {
-          const answer = await this.answer(ask)
-          if (answer) answers[key] = answer
-        }),
-      )
+      const answers = await Promise.all(entries.map(async ([key, ask]) => [key, await this.answer(ask)] as const))
       if (cancellation.cancelled) throw new McpError('CANCELLED', cancellation.reason ?? 'cancelled')
-      return this.late ? undefined : answers
+      // Not key by key: the server chooses the keys, and one of them may be `__proto__`.
+      return this.late ? undefined : Object.fromEntries(answers.filter(([, answer]) => answer !== undefined))
     } finally {
       clearTimeout(timer)
       release()

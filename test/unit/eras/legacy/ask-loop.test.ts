@@ -38,6 +38,14 @@ describe('a call that needs something of the client', () => {
     expect(gateway.calls[1]?.progress).toBe(gateway.calls[0]?.progress)
   })
 
+  it('is answered under whatever key the server has chosen', async () => {
+    const gateway = turns(round(JSON.parse(`{"__proto__": ${JSON.stringify(form)}, "constructor": ${JSON.stringify(form)}}`) as Record<string, Ask>))
+    const { client } = await opened(undefined, undefined, gateway)
+    client.on('elicitation/create', () => ({ action: 'decline' }))
+    await client.ask('tools/call', { name: 'a' })
+    expect(JSON.stringify(gateway.calls[1]?.inputResponses)).toBe('{"__proto__":{"action":"decline"},"constructor":{"action":"decline"}}')
+  })
+
   it('is made again without state where there was none', async () => {
     const gateway = turns(round({ who: form }))
     const { client } = await opened(undefined, undefined, gateway)
