@@ -119,7 +119,7 @@ export class Peer implements Receiver {
     if (!this.pending.delete(id)) return
     if (!entry.options.silentCancel) {
       if (!this.channel.cancelsByClosing)
-        this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) })
+        this.notify('notifications/cancelled', { requestId: id, ...(reason === undefined ? {} : { reason }) }, { relatedTo: entry.options.relatedTo })
       // Also where closing says nothing: no answer comes, and its stream might stay open for ever.
       this.channel.abandon(id)
     }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { CancelSource } from '../../../../src/gateway/cancellation.ts'
 import { createFront, FakeExchange, settle, toolCall } from '../http-kit.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -134,6 +135,22 @@ describe('the answer to a POST', () => {
     http.finish('slow')
     await settle()
     expect([slow.messages.at(-1)?.['id'], slow.open]).toEqual([1, false])
+  })
+
+  it('carries a question of the server, and that it is taken back', async () => {
+    const http = createFront()
+    const opening = http.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-06-18', capabilities: { elicitation: {} } } })
+    await settle()
+    const call = http.post(toolCall('x'), { 'mcp-session-id': opening.fields['mcp-session-id'] as string })
+    const withdrawn = new CancelSource()
+    const ask = { method: 'elicitation/create', params: { message: 'name?' }, live: { withdrawn, refuse() {} } }
+    http.calls.get('x')?.resolve({ kind: 'inputRequired', requests: { who: ask }, requestState: 's' })
+    await settle()
+    withdrawn.cancel('answered elsewhere')
+    const [asked, ...rest] = call.messages
+    expect([asked?.['method'], rest]).toEqual(['elicitation/create', [
+      { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: asked?.['id'], reason: 'answered elsewhere' } },
+    ]])
   })
 
   it('ends without a word when the client takes the request back', async () => {
