@@ -89,8 +89,9 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
 
   async function tellReady(exchange: Exchange): Promise<void> {
     if (draining) return answer(exchange, 503, { ready: false, draining: true })
-    const readiness = await isReady()
-    answer(exchange, readiness.ready && !draining ? 200 : 503, readiness)
+    const { ready, backends } = await isReady()
+    // Anybody may ask, and only who may use the servers is told which there are.
+    answer(exchange, ready && !draining ? 200 : 503, exchange.principal === '' ? { ready } : { ready, backends })
   }
 
   function routeOne(target: string): Route | undefined {

@@ -1,6 +1,6 @@
 /**
  * Whether the backends that should be up are: each is asked for a sign of life, not only looked up. Asked by anybody who can
- * reach the port, so the answer is shared for a moment and says no more than names and states.
+ * reach the port, so the answer is shared for a moment.
  */
 import type { BackendState, Member } from '../gateway/contract.ts'
 

@@ -240,13 +240,11 @@ class HttpListener {
       if (request.method === 'OPTIONS' && route) return this.preflight(exchange, route)
     }
     if (!route) return exchange.refuse(refusal(404, 'there is nothing at this path'))
-    if (!route.open) {
-      const principal = this.options.authenticate(authorization)
-      if (principal === undefined) {
-        const challenge = authorization === undefined ? 'Bearer realm="mcp-proxy"' : 'Bearer realm="mcp-proxy", error="invalid_token"'
-        return exchange.refuse(refusal(401, 'a valid bearer token is needed', { headers: { 'www-authenticate': challenge } }))
-      }
-      exchange.principal = principal
+    const principal = this.options.authenticate(authorization)
+    if (principal !== undefined) exchange.principal = principal
+    else if (!route.open) {
+      const challenge = authorization === undefined ? 'Bearer realm="mcp-proxy"' : 'Bearer realm="mcp-proxy", error="invalid_token"'
+      return exchange.refuse(refusal(401, 'a valid bearer token is needed', { headers: { 'www-authenticate': challenge } }))
     }
     const method = request.method as string
     if (!route.methods.includes(method))

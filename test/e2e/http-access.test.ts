@@ -278,3 +278,24 @@ describe('what belongs to somebody else', () => {
     expect((await ask('one__ask_form', { message: 'who?' }, retry)).messages[0]).toMatchObject({ error: { code: -32602 } })
   })
 })
+
+describe('readiness behind a token', () => {
+  const sandbox = createSandbox()
+  afterAll(() => sandbox.dispose())
+
+  it('is told to anybody, and the names of servers to the bearer alone', async () => {
+    const config = sandbox.config({ mcpServers: { 'secret-project': { command: process.execPath, args: ['-e', 'process.exit(3)'] } } })
+    const { url, stop } = await startListening(process.execPath, [bin, 'serve', '--http', '--port', '0', '--config', config], {
+      env: { ...sandbox.env, MCP_PROXY_TOKEN: token }, cwd: sandbox.dir,
+    })
+    const ask = async (headers: Record<string, string>) => {
+      const answer = await fetch(new URL('/readyz', url), { headers })
+      return [answer.status, await answer.text()]
+    }
+    const known = await ask({ authorization: `Bearer ${token}` })
+    const unknown = [await ask({}), await ask({ authorization: `Bearer ${token}x` })]
+    await stop()
+    expect(known).toEqual([503, expect.stringContaining('secret-project')])
+    for (const answer of unknown) expect(answer).toEqual([503, '{"ready":false}'])
+  })
+})
