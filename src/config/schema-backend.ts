@@ -36,7 +36,8 @@ const where = {
   cwd: optional(text(), 'Working directory of the process. Left out: the folder of this file.'),
   envFile: optional(
     oneOrMore(),
-    'File(s) of NAME=value lines for the process; `env` wins over them, a later file over an earlier one. `export NAME=value` and comments (`#`) will do; any other line is left out, with a warning.',
+    'File(s) of NAME=value lines for the process; `env` wins over them, a later file over an earlier one. ' +
+      '`export NAME=value` and comments (`#`) will do; any other line is left out, with a warning.',
   ),
   env: optional(
     map(text()),
