@@ -59,7 +59,8 @@ export class Listening implements Watcher {
     const refusal = granted?.refused.get(uri)
     if (!refusal) return
     uris.delete(uri)
-    this.interest = { ...this.interest, resources: [...uris] }
+    // As long as it is wanted its server is kept running, and asked again after each restart.
+    void this.update({ resources: [...uris] })
     throw refusal
   }
 
