@@ -4,6 +4,7 @@
  */
 import { parse, patch, TomlFormat } from '@decimalturn/toml-patch'
 import { isRaw, type Raw } from '../config/spellings.ts'
+import { unquoted } from '../config/yaml.ts'
 import { eolOf, TextFault, type Change, type Notated } from './document.ts'
 
 export const tomlText: Notated = {
@@ -29,7 +30,7 @@ function read(text: string): Raw {
     const { message, line, column } = error as Error & { line?: number; column?: number }
     const starts = text.split('\n').slice(0, Math.max(0, (line ?? 1) - 1))
     const offset = starts.reduce((sum, one) => sum + one.length + 1, 0) + (column ?? 0)
-    throw new TextFault('SYNTAX', `no valid TOML: ${message.split('\n').at(-1) ?? ''}`, Math.min(offset, text.length))
+    throw new TextFault('SYNTAX', `no valid TOML: ${unquoted(message.split('\n').at(-1) ?? '')}`, Math.min(offset, text.length))
   }
 }
 

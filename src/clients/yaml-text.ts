@@ -4,11 +4,12 @@
  */
 import { isMap, isScalar, parseDocument, stringify, type Document, type Pair, type YAMLMap } from 'yaml'
 import type { Path } from '../config/problems.ts'
+import { unquoted } from '../config/yaml.ts'
 import { eolOf, TextFault, type Change, type Notated } from './document.ts'
 
 export const yamlText: Notated = {
   nullIsEmpty: true,
-  read: text => (documentOf(text).toJS({ maxAliasCount: 100 }) as unknown) ?? undefined,
+  read: valueOf,
   change(text, change) {
     const document = documentOf(text)
     const spliced = change.value === undefined ? cut(text, document, change.at) : put(text, document, change)
@@ -19,13 +20,23 @@ export const yamlText: Notated = {
   },
 }
 
+function valueOf(text: string): unknown {
+  const document = documentOf(text)
+  try {
+    return (document.toJS({ maxAliasCount: 100 }) as unknown) ?? undefined
+  } catch {
+    // The library says it with the name, and what begins with a star may be a secret.
+    throw new TextFault('SYNTAX', 'no valid YAML: an alias has no anchor before it, or there are too many of them', 0)
+  }
+}
+
 function documentOf(text: string): Document {
   const document = parseDocument(text, { strict: true, uniqueKeys: true, merge: true })
   const [error] = document.errors
   if (error)
     throw new TextFault(
       'SYNTAX',
-      `no valid YAML: ${(error.message.split('\n')[0] ?? '').replace(/ at line .*$/, '')}`,
+      `no valid YAML: ${unquoted(error.message).replace(/ at line .*$/, '')}`,
       error.pos[0],
     )
   return document

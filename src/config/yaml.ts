@@ -99,8 +99,8 @@ const ownWords: Readonly<Record<string, string>> = {
   BAD_DIRECTIVE: 'a directive that is not supported',
 }
 
-/** The parser's words without what it quotes of the file after a colon, which may be a secret. */
-const unquoted = (message: string): string => message.split(/:\s|\n/, 1)[0] as string
+/** A parser's words without what it quotes of the file, after a colon or in quotes: that may be a secret. */
+export const unquoted = (message: string): string => message.split(/:\s|\s["'`]|\n/, 1)[0] as string
 
 /** What each alias stands for, found in one walk: the library walks the document for every one of them. */
 function targets(document: Document.Parsed, yaml: Yaml): (alias: Alias) => YamlNode | undefined {

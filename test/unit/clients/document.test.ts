@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Format } from '../../../src/clients/client.ts'
 import { changeDocument, readDocument } from '../../../src/clients/document.ts'
+import type { McpError } from '../../../src/gateway/errors.ts'
 
 const hub = { command: '/usr/bin/node', args: ['/x y/mcp-proxy.js', 'run', '--client', 'codex'] }
 
@@ -166,4 +167,18 @@ describe('YAML', () => {
     await expect(change('a: 1\nb: [\n', 'yaml', at, hub)).rejects.toMatchObject({ code: 'CLIENT_CONFIG_INVALID' })
     await expect(change('a: 1\na: 2\n', 'yaml', at, hub)).rejects.toMatchObject({ code: 'CLIENT_CONFIG_INVALID', details: { problems: [{ line: 2 }] } })
   })
+})
+
+it.each([
+  ['yaml', 'a:\n  T: |hunter22\n'],
+  ['yaml', 'a:\n  T: *hunter22\n'],
+  ['yaml', 'a:\n  T: ]hunter22\n'],
+  ['toml', 'a = hunter22\n'],
+  ['toml', 'a = "x" hunter22\n'],
+  ['json', '{"a": "x" hunter22}'],
+] as const)('a mistake in %s is said without what may be a secret: %j', async (format, text) => {
+  const error: unknown = await say(text, format).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'CLIENT_CONFIG_INVALID' })
+  const { message, details } = error as McpError
+  expect(JSON.stringify([message, details])).not.toContain('hunter22')
 })
