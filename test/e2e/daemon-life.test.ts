@@ -274,7 +274,8 @@ describe('its commands', () => {
     await shared.run('daemon', 'start')
     rmSync(shared.target.args?.at(-1) as string)
     expect((await shared.run('daemon', 'status')).stdout).toMatch(/^old /m)
-    expect((await shared.run('daemon', 'logs')).stdout).toContain('the daemon is ready')
+    // Its log is written in passing, a moment after it answers.
+    await eventually(async () => ((await shared.run('daemon', 'logs')).stdout.includes('the daemon is ready') ? true : undefined), 'its log')
     expect(await shared.run('daemon', 'stop')).toMatchObject({ code: 0, stdout: 'stopped\n' })
     expect(await shared.run('daemon', 'stop')).toMatchObject({ code: 2, stderr: expect.stringContaining('CONFIG_NOT_FOUND') })
   })
