@@ -2,7 +2,7 @@
  * What one legacy client hears of and tells outside its calls: its watch on the gateway, fed by `logging/setLevel`,
  * `resources/subscribe` and its roots, and turned into notifications. One per `initialize`.
  */
-import type { Cancellation } from '../../gateway/cancellation.ts'
+import { CancelSource, type Cancellation } from '../../gateway/cancellation.ts'
 import type {
   Ask, Change, ClientProfile, Granted, Interest, JsonObject, LogLevel, Watch, Watcher,
 } from '../../gateway/contract.ts'
@@ -19,7 +19,7 @@ export class Listening implements Watcher {
   private readonly asker: Asker
   private uris: Set<string> | undefined
   private watch: Watch | undefined
-  private rootsFetch = 0
+  private rootsFetch: CancelSource | undefined
   private ended = false
 
   constructor(asker: Asker, client: ClientProfile) {
@@ -36,13 +36,16 @@ export class Listening implements Watcher {
   /** Fetches the client's roots, if it has any to tell. The latest fetch wins. */
   async fetchRoots(): Promise<void> {
     if (!isObject(this.client.capabilities['roots'])) return
-    const turn = ++this.rootsFetch
+    this.rootsFetch?.cancel('the roots have changed since')
+    const turn = (this.rootsFetch = new CancelSource())
     try {
-      const { result } = await this.asker.peer.request(roots, undefined)
+      const { result } = await this.asker.peer.request(roots, undefined, { cancellation: turn })
       if (turn !== this.rootsFetch || !Array.isArray(result['roots'])) return
       await this.update({ roots: result['roots'].filter(isObject) })
     } catch (error) {
       this.asker.options.log.debug({ reason: (error as Error).message }, 'the client did not tell its roots')
+    } finally {
+      if (turn === this.rootsFetch) this.rootsFetch = undefined
     }
   }
 

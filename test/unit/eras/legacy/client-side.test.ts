@@ -286,6 +286,15 @@ describe('listening', () => {
     expect(setting.gateway.interests.at(-1)?.roots).toEqual([{ uri: 'file:///b' }])
   })
 
+  it('waits for one answer about roots at a time, whatever a client announces and never answers', async () => {
+    const { client, peer } = await opened('2025-11-25', { roots: { listChanged: true } })
+    for (let round = 0; round < 3; round++) client.say('notifications/roots/list_changed')
+    await quiet()
+    const asked = client.all('roots/list').map(({ id }) => id)
+    expect([asked.length, peer.inFlight]).toEqual([4, 1])
+    expect(client.all('notifications/cancelled').map(({ params }) => params?.['requestId'])).toEqual(asked.slice(0, 3))
+  })
+
   it('asks no roots of a client that has none', async () => {
     const { client } = await opened('2025-11-25', {})
     expect(client.all('roots/list')).toEqual([])
