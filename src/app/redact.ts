@@ -44,7 +44,8 @@ export class Redactor {
 const withLines = (value: string): string[] =>
   value.includes('\n') ? [value, ...value.split('\n').map(line => line.trim()).filter(line => line.length >= shortestLine)] : [value]
 
-const userinfo = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'@]+@/gi
+// A scheme of any length would be looked for from every letter of a long text to its end.
+const userinfo = /([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#"'@]+@/gi
 const secretQuery = /([?&](?:[\w-]*(?:token|secret|password|passwd|api[_-]?key|signature)|auth|key|sig|code)=)[^\s&#"'\\]+/gi
 const scheme = /\b(?:bearer|basic)\b/i
 const authorization = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi

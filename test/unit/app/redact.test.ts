@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { McpError } from '../../../src/gateway/errors.ts'
 import { hushed, mask, Redactor, redactFields } from '../../../src/app/redact.ts'
+import { processorMs } from '../timing.ts'
 
 const redactor = (...values: string[]): Redactor => {
   const made = new Redactor()
@@ -117,4 +118,15 @@ it('an error loses the secrets in its texts and nothing else', () => {
   expect(error.details).toMatchObject({ hint: `its ${mask}`, backend: 'a', retryAfterMs: 5, rpc: { ...rpc, message: `not ${mask}` } })
   const other = new Error('s3cret')
   expect(hushed(other, scrub)).toBe(other)
+})
+
+it.each([
+  ['a scheme', `${'a.'.repeat(200_000)} x://`],
+  ['a query', `x://?${'token-'.repeat(60_000)}`],
+  ['a user', `x://${'a'.repeat(400_000)}`],
+  ['a token', `bearer${' '.repeat(400_000)}`],
+])('what may be %s is found in a time that grows with the text and no faster', (_, text) => {
+  const before = processorMs()
+  redactor('s3cret').scrub(text)
+  expect(processorMs() - before).toBeLessThan(1000)
 })
