@@ -60,6 +60,8 @@ function patternOf(values: ReadonlySet<string>): RegExp {
 
 const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
 
+const escapedUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+
 function* spellingsOf(value: string): Generator<string> {
   yield value
   if (value !== value.trim() && value.trim().length >= shortest) yield value.trim()
@@ -67,6 +69,10 @@ function* spellingsOf(value: string): Generator<string> {
   yield json
   // A line of our own log is JSON around JSON.
   yield JSON.stringify(json).slice(1, -1)
+  // Python keeps to ASCII, PHP escapes slashes, Go what HTML could take for its own.
+  yield json.replace(/[^\x20-\x7e]/g, escapedUnit)
+  yield json.replaceAll('/', '\\/')
+  yield json.replace(/[&<>]/g, escapedUnit)
   // Through bytes and back: a lone surrogate would make the encoders throw.
   const wellFormed = Buffer.from(value).toString()
   const component = encodeURIComponent(wellFormed)

@@ -121,6 +121,14 @@ it('an error loses the secrets in its texts and nothing else', () => {
 })
 
 it.each([
+  ['Python', 'p\u00e4ss-w\u00f6rd', '"p\\u00e4ss-w\\u00f6rd"'],
+  ['PHP', 'abc/def+/ghi=', '"abc\\/def+\\/ghi="'],
+  ['Go', 'abc&def<ghi>', '"abc\\u0026def\\u003cghi\\u003e"'],
+])('is known as %s writes it in JSON', (_, secret, text) => {
+  expect(redactor(secret).scrub(`{"tried":${text}}`)).toBe(`{"tried":"${mask}"}`)
+})
+
+it.each([
   ['a scheme', `${'a.'.repeat(200_000)} x://`],
   ['a query', `x://?${'token-'.repeat(60_000)}`],
   ['a user', `x://${'a'.repeat(400_000)}`],
