@@ -24,7 +24,11 @@ export type Owner =
 
 /** @param relatedTo our request on whose stream the message came. @param task the owner of the task it names. */
 export function ownerOf(room: Room, relatedTo: RequestId | undefined, task: TaskOwner | undefined): Owner {
-  if (task?.open) return { kind: 'call', open: task.open, exact: true, sure: true }
+  if (task?.open) {
+    const { id } = task.open
+    const isOpen = id !== undefined && room.calls.get(id) === task.open
+    return isOpen ? { kind: 'call', open: task.open, exact: true, sure: true } : { kind: 'nobody', reason: 'the call it belongs to is over' }
+  }
   const named = relatedTo === undefined ? undefined : room.calls.get(relatedTo)
   if (named && isInteractive(named.first.method)) return { kind: 'call', open: named, exact: true, sure: true }
   if (named) return earOf(room, named.call.client.id)

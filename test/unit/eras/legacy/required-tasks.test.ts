@@ -51,6 +51,14 @@ describe('a tool that runs only as a task', () => {
     expect(server.all('tools/call').map(({ params }) => params?.['task'])).toEqual([{}, undefined])
   })
 
+  it('is over with its result: what its server asks in its name after that is refused at once', async () => {
+    const { server, connection } = await tasking('completed')
+    await connection.handle(toolCall('slow'))
+    const asked = server.ask('elicitation/create', { message: 'name?', _meta: { 'io.modelcontextprotocol/related-task': { taskId: 't1' } } })
+    const answer = await Promise.race([asked, quiet(100)])
+    expect(answer).toMatchObject({ error: { data: { code: 'ASK_REFUSED' } } })
+  })
+
   it('returns a result that does not speak of the task', async () => {
     const { server, connection } = await tasking('completed')
     const related = { 'io.modelcontextprotocol/related-task': { taskId: 't1' } }
