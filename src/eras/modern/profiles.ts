@@ -150,7 +150,13 @@ function unsupported(requested: string): McpError {
 /** The `_meta` keys of a request that are not this hop's; undefined when none is left. */
 export function travellingMeta(meta: JsonObject): JsonObject | undefined {
   let rest: JsonObject | undefined
-  for (const key in meta) if (!envelopeKeys.has(key)) (rest ??= {})[key] = meta[key]
+  for (const key in meta) {
+    if (envelopeKeys.has(key)) continue
+    rest ??= {}
+    // Assigning this key would set the prototype instead.
+    if (key === '__proto__') Object.defineProperty(rest, key, { value: meta[key], enumerable: true })
+    else rest[key] = meta[key]
+  }
   return rest
 }
 

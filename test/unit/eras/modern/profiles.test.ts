@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../../../src/gateway/contract.ts'
 import { Profiles, travellingMeta } from '../../../../src/eras/modern/profiles.ts'
 import { key, meta, version } from './rig.ts'
 
@@ -74,5 +75,7 @@ describe('metadata that travels', () => {
     const own = { traceparent: '00-1', 'acme/x': 1, 'io.modelcontextprotocol/related-task': { taskId: 't' } }
     expect(travellingMeta({ ...meta(), progressToken: 3, [key.logLevel]: 'info', ...own })).toEqual(own)
     expect(travellingMeta({ ...meta(), progressToken: 3 })).toBeUndefined()
+    const odd = '{"__proto__":{"a":1},"constructor":2}'
+    expect(JSON.stringify(travellingMeta(JSON.parse(odd) as JsonObject))).toBe(odd)
   })
 })
