@@ -1,6 +1,6 @@
 /** Where the bearer token of the listener comes from: a flag, the environment, the config, or one made once for this user. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { McpError } from '../gateway/errors.ts'
 
@@ -34,7 +34,7 @@ export async function findToken({ flag, environment, environmentFile, configured
   const made = join(state, 'token')
   try {
     await mkdir(state, { recursive: true, mode: 0o700 })
-    await writeFile(made, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 })
+    await make(made)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EEXIST')
@@ -44,6 +44,16 @@ export async function findToken({ flag, environment, environmentFile, configured
       })
   }
   return { ...(await readToken(made)), made }
+}
+
+/** In one step: who starts at the same moment finds all of it or nothing. Rejects with EEXIST where another was faster. */
+async function make(file: string): Promise<void> {
+  if (await stat(file).catch(() => undefined)) return
+  const draft = `${file}.${randomBytes(6).toString('hex')}`
+  await writeFile(draft, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 })
+  // Some disks know no links.
+  const placed = link(draft, file).catch((error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? Promise.reject(error) : rename(draft, file)))
+  await placed.finally(() => rm(draft, { force: true }))
 }
 
 async function readToken(file: string): Promise<FoundToken> {
