@@ -53,19 +53,27 @@ export function createRewriter(uris: UriSpelling): Rewriter {
     return isTask(task) ? { ...linked, task: publicTask(alias, task) } : linked
   }
 
-  /** `tasks/…` of both designs: the flat task, a list of them, and a tool's result, bare or under `result`. */
-  const taskResult = (alias: string, result: JsonObject): JsonObject => {
-    let out = publicTask(alias, toolResult(alias, result))
-    out = mapKey(out, 'tasks', tasks => mapList(tasks, task => publicTask(alias, task)))
-    return mapKey(out, 'result', inner => (isObject(inner) ? publicRelation(alias, toolResult(alias, inner)) : inner))
-  }
-
   const publicAsk = (alias: string, ask: Ask): Ask => {
     if (!ask.params) return ask
     const change = changeFor(alias)
     const linked = change ? mapKey(ask.params, 'messages', messages => mapMessages(messages, change)) : ask.params
     const params = publicRelation(alias, linked)
     return params === ask.params ? ask : { ...ask, params }
+  }
+
+  const publicAsks = (alias: string, asks: Readonly<Record<string, Ask>>): Readonly<Record<string, Ask>> => {
+    const entries = Object.entries(asks)
+    // Those that stand in a task are passed on whatever their shape.
+    const changed = entries.map(([key, ask]) => [key, isObject(ask) ? publicAsk(alias, ask) : ask] as const)
+    return changed.every(([, ask], i) => ask === entries[i]?.[1]) ? asks : Object.fromEntries(changed)
+  }
+
+  /** `tasks/…` of both designs: the flat task, what it asks, a list of them, and a tool's result, bare or under `result`. */
+  const taskResult = (alias: string, result: JsonObject): JsonObject => {
+    let out = publicTask(alias, toolResult(alias, result))
+    out = mapKey(out, 'inputRequests', asks => (isObject(asks) ? publicAsks(alias, asks as Record<string, Ask>) : asks))
+    out = mapKey(out, 'tasks', tasks => mapList(tasks, task => publicTask(alias, task)))
+    return mapKey(out, 'result', inner => (isObject(inner) ? publicRelation(alias, toolResult(alias, inner)) : inner))
   }
 
   return {
@@ -106,11 +114,7 @@ export function createRewriter(uris: UriSpelling): Rewriter {
       return publicRelation(alias, isOfTasks ? taskResult(alias, params) : params)
     },
     publicAsk,
-    publicAsks(alias, asks) {
-      const entries = Object.entries(asks)
-      const changed = entries.map(([key, ask]) => [key, publicAsk(alias, ask)] as const)
-      return changed.every(([, ask], i) => ask === entries[i]?.[1]) ? asks : Object.fromEntries(changed)
-    },
+    publicAsks,
     taskIdOf(result, variant) {
       const task = variant === 'task' ? result : result['task']
       const id = isObject(task) && (variant === 'task' || isTask(task)) ? task['taskId'] : undefined

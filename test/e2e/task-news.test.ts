@@ -46,3 +46,52 @@ describe('a stream that names tasks', () => {
     await sandbox.dispose()
   })
 })
+
+/** Makes a task that needs input before it goes on: the question shows a resource of its own. */
+const asking = `
+const out = message => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
+const shown = [{ type: 'resource_link', uri: 'x://it', name: 'it' }, { type: 'resource', resource: { uri: 'x://it', text: 'it' } }]
+const inputRequests = { q: { method: 'sampling/createMessage', params: { maxTokens: 9, messages: [{ role: 'user', content: shown }] } } }
+require('node:readline').createInterface({ input: process.stdin }).on('line', line => {
+  const { id, method, params } = JSON.parse(line)
+  const result = result => out({ id, result: { resultType: 'complete', ...result } })
+  const cached = { ttlMs: 0, cacheScope: 'private' }
+  if (method === 'server/discover')
+    return result({ supportedVersions: ['2026-07-28'], capabilities: { tools: {}, resources: {}, extensions: { '${extension}': {} } }, ...cached })
+  if (method === 'tools/list') return result({ tools: [{ name: 'work', inputSchema: { type: 'object' } }, { name: 'ask', inputSchema: { type: 'object' } }], ...cached })
+  if (method === 'resources/list') return result({ resources: [{ uri: 'x://it', name: 'it' }], ...cached })
+  if (method === 'resources/templates/list') return result({ resourceTemplates: [], ...cached })
+  const task = { taskId: 't', status: 'input_required', ttlMs: null }
+  if (method === 'tools/call') return params.name === 'ask' ? result({ resultType: 'input_required', inputRequests }) : result({ resultType: 'task', ...task })
+  if (method === 'tasks/get') return result({ ...task, inputRequests })
+  if (method !== 'subscriptions/listen') return id !== undefined && out({ id, error: { code: -32601, message: 'no' } })
+  const stamp = { _meta: { 'io.modelcontextprotocol/subscriptionId': id } }
+  out({ method: 'notifications/subscriptions/acknowledged', params: { ...stamp, notifications: params.notifications } })
+  for (const taskId of params.notifications.taskIds ?? []) out({ method: 'notifications/tasks', params: { ...stamp, ...task, taskId, inputRequests } })
+})`
+
+it('a question that a task asks shows resources as the client knows them, wherever it stands', async () => {
+  const sandbox = createSandbox()
+  const entry = { command: process.execPath, args: [sandbox.write('asking.cjs', asking)] }
+  const client = startRaw(sandbox.runTarget({ mcpServers: { a: entry, b: entry } }))
+  const _meta = envelope({ sampling: {}, extensions: { [extension]: {} } })
+  const { resources } = (await client.request('resources/list', { _meta }))['result'] as { resources: { uri: string }[] }
+  const known = resources.map(({ uri }) => uri)
+  expect(new Set(known).size).toBe(2)
+  interface Asking { inputRequests?: { q: { params: { messages: [{ content: [{ uri: string }, { resource: { uri: string } }] }] } } } }
+  const shownIn = (of: unknown): string[] => {
+    const [link, embedded] = (of as Asking).inputRequests?.q.params.messages[0].content ?? []
+    return [link?.uri ?? '', embedded?.resource.uri ?? '']
+  }
+  for (const [index, alias] of ['a', 'b'].entries()) {
+    const own = [known[index], known[index]]
+    expect(shownIn((await client.request('tools/call', { name: `${alias}__ask`, arguments: {}, _meta }))['result'])).toEqual(own)
+    const { taskId } = (await client.request('tools/call', { name: `${alias}__work`, arguments: {}, _meta }))['result'] as { taskId: string }
+    expect(shownIn((await client.request('tasks/get', { taskId, _meta }))['result'])).toEqual(own)
+    const since = client.log.length
+    void client.request('subscriptions/listen', { notifications: { taskIds: [taskId] }, _meta }).catch(() => {})
+    expect(shownIn((await client.received('notifications/tasks', since))['params'])).toEqual(own)
+  }
+  await client.close()
+  await sandbox.dispose()
+})

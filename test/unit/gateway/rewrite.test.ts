@@ -158,6 +158,12 @@ describe('tasks', () => {
     })
     const done = (id: string, uri: string) => ({ ...task(id), result: { content: [link(uri)], isError: false } })
     expect(c.publicResult('b', 'tasks/get', frozen(done('1', 'file:///both')))).toEqual(done('b.1', spelt))
+    const asking = (id: string, uri: string, asks: JsonObject = {}) => ({
+      ...task(id), inputRequests: { q: { method: 'm', params: { messages: [{ content: link(uri) }] } }, ...asks },
+    })
+    expect(c.publicResult('b', 'tasks/get', frozen(asking('1', 'file:///both', { odd: null })))).toEqual(asking('b.1', spelt, { odd: null }))
+    expect(c.publicNotification('b', 'notifications/tasks', frozen(asking('1', 'file:///both')))).toEqual(asking('b.1', spelt))
+    expect(c.publicResult('b', 'tasks/get', frozen({ ...task('1'), inputRequests: 1 }))).toEqual({ ...task('b.1'), inputRequests: 1 })
     const sent = frozen({ ok: true })
     expect(c.publicResult('b', 'tasks/cancel', sent)).toBe(sent)
   })
