@@ -2,6 +2,7 @@
  * Certificate and key of the listener, read anew when a file changes. A pair that cannot be used is never put in place
  * of one that can.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { McpError } from '../gateway/errors.ts'
@@ -36,39 +37,60 @@ export function loadTls(files: TlsFiles, log: Log): Tls {
       return current
     },
     watch(changed) {
+      let told = ''
+      let again: NodeJS.Timeout | undefined
       const look = (): void => {
+        clearTimeout(again)
         try {
           const next = read(files)
+          told = ''
           if (next.cert.equals(current.cert) && next.key.equals(current.key)) return
           current = next
           changed(next)
           log.info({ cert: files.cert }, 'the certificate was replaced')
         } catch (error) {
-          // Both files change, one after the other: what does not fit yet may fit at the next look.
-          log.warn({ cert: files.cert, reason: (error as Error).message }, 'the new certificate cannot be used; the old one stays')
+          // Both files change, one after the other; and a file that could not be read need not change to be readable.
+          again = setTimeout(look, lookMs).unref()
+          const reason = (error as Error).message
+          if (reason !== told) log.warn({ cert: files.cert, reason }, 'the new certificate cannot be used; the old one stays')
+          told = reason
         }
       }
       const paths = [files.cert, files.key]
       for (const path of paths) watchFile(path, { interval: lookMs, persistent: false }, look)
       // Changes count from the watch's own first look; what came before that one would go unnoticed.
-      const first = setTimeout(look, lookMs).unref()
+      again = setTimeout(look, lookMs).unref()
       return () => {
-        clearTimeout(first)
+        clearTimeout(again)
         for (const path of paths) unwatchFile(path, look)
       }
     },
   }
 }
 
-function read({ cert, key }: TlsFiles): TlsPair {
+function read(files: TlsFiles): TlsPair {
+  const pair = { cert: load(files.cert, files), key: load(files.key, files), minVersion: 'TLSv1.2' } as const
+  check(files.cert, files, () => createSecureContext({ cert: pair.cert }))
+  const key = check(files.key, files, () => createPrivateKey(pair.key))
+  // OpenSSL takes a key of another kind than the certificate's, and then no connection.
+  if (!new X509Certificate(pair.cert).checkPrivateKey(key)) throw unusable(`${files.key} is not the key of ${files.cert}`, files)
+  check(files.key, files, () => createSecureContext(pair))
+  return pair
+}
+
+const load = (file: string, files: TlsFiles): Buffer => check(file, files, () => readFileSync(file))
+
+/** Says of which file it is what goes wrong. */
+function check<T>(file: string, files: TlsFiles, step: () => T): T {
   try {
-    const pair: TlsPair = { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.2' }
-    createSecureContext({ cert: pair.cert, key: pair.key })
-    return pair
+    return step()
   } catch (cause) {
-    throw new McpError('CONFIG_INVALID', `the TLS certificate cannot be used: ${(cause as Error).message}`, {
-      cause,
-      hint: `check ${cert} and ${key}: two PEM files that belong together`,
-    })
+    throw unusable(`${file}: ${(cause as Error).message}`, files, cause)
   }
 }
+
+const unusable = (why: string, { cert, key }: TlsFiles, cause?: unknown): McpError =>
+  new McpError('CONFIG_INVALID', `the TLS certificate cannot be used: ${why}`, {
+    cause,
+    hint: `check ${cert} and ${key}: two PEM files that belong together`,
+  })
