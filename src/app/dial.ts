@@ -82,7 +82,7 @@ async function open(
     remembered: verdicts.get(key),
     remember: verdict => verdicts.set(key, verdict),
     memory,
-    timeouts: { probe: Math.min(probeMs, limitMs), start: limitMs },
+    timeouts: { probe: Math.min(probeMs, limitMs), start: limitMs, call: backend.timeouts.call },
     asks,
     cancellation,
   }

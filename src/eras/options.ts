@@ -109,6 +109,8 @@ export interface ConnectOptions {
     readonly probe: number
     /** Limit of dialling plus opening, milliseconds. */
     readonly start: number
+    /** Limit of a request of our own that is no call and has no other limit, milliseconds. */
+    readonly call: number
   }
   readonly asks: AskLimits
   /** Gives the opening up. */

@@ -158,11 +158,24 @@ export function watchMembers(watcher: Watcher, { roster, surface, isTaskOf }: Wa
   }
 
   let order: Promise<unknown> = Promise.resolve()
-  /** Updates apply one after the other: a later interest must not be overtaken by an earlier one. */
+  /** The update that came last, while it waits. */
+  let last: { interest: Interest; granted?: Promise<Granted> } | undefined
+  /**
+   * Updates apply one after the other: a later interest must not be overtaken by an earlier one. One that still waits is
+   * replaced by one that wants all that it wants: whoever is slow to answer costs many that time once.
+   */
   const update = (next: Interest): Promise<Granted> => {
-    const turn = order.then(() => apply(next))
-    order = turn
-    return turn
+    if (last?.granted && includesAll(next.resources, last.interest.resources)) {
+      last.interest = next
+      return last.granted
+    }
+    const mine: NonNullable<typeof last> = (last = { interest: next })
+    mine.granted = order.then(() => {
+      if (last === mine) last = undefined
+      return apply(mine.interest)
+    })
+    order = mine.granted
+    return mine.granted
   }
 
   follow()
@@ -189,4 +202,9 @@ export function watchMembers(watcher: Watcher, { roster, surface, isTaskOf }: Wa
       ears.clear()
     },
   }
+}
+
+function includesAll(all: readonly string[], some: readonly string[]): boolean {
+  const there = new Set(all)
+  return some.every(each => there.has(each))
 }

@@ -1,7 +1,7 @@
-/** A subscription that was refused leaves nothing behind: its server is stopped when it is idle like any other. */
+/** A subscription that was refused, or never answered, leaves nothing behind and costs no other. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { initialize, startRaw } from '../fixtures/clients/raw.ts'
 import { createSandbox } from './harness.ts'
 
@@ -39,4 +39,27 @@ it('a server that refused a subscription is stopped when it is idle', async () =
   await expect.poll(runs, { timeout: 8000, interval: 100 }).toBe(false)
   await client.close()
   await sandbox.dispose()
+})
+
+/** Never says whether it takes a subscription of one resource. */
+const silent = server
+  .replace('if (id === undefined) return', "if (id === undefined || (method === 'resources/subscribe' && params.uri === 'x://1')) return\n  if (method === 'resources/subscribe') return process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id, result: {} }) + '\\n')")
+  .replace('{ id, method }', '{ id, method, params }')
+
+describe('a subscription that a server of an older revision never answers', () => {
+  it('is given up when a call would be, and what the client wants later is done', async () => {
+    const sandbox = createSandbox()
+    const entry = { command: process.execPath, args: [sandbox.write('server.cjs', silent), join(sandbox.dir, 'pid')], timeouts: { call: '1s' } }
+    const client = startRaw(sandbox.runTarget({ mcpServers: { s: entry } }))
+    await initialize(client, {}, '2025-11-25')
+    const first = client.request('resources/subscribe', { uri: 'x://1' })
+    const later = [2, 3, 4].map(number => client.request('resources/subscribe', { uri: `x://${number}` }))
+    const began = performance.now()
+    expect((await first)['error']).toMatchObject({ code: -32603, message: expect.stringContaining('did not answer') })
+    expect((await Promise.all(later)).map(({ result }) => result)).toEqual([{}, {}, {}])
+    // What was asked meanwhile waits for it once more at most, however much it is.
+    expect(performance.now() - began).toBeLessThan(3500)
+    await client.close()
+    await sandbox.dispose()
+  })
 })

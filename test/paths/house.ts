@@ -36,7 +36,7 @@ export function houseOf(servers: Readonly<Record<string, FakeServer>>): House {
       specs: [{
         transport: 'memory', backup: false, spawns: false,
         connect: () => connect({
-          name: alias, dial: () => Promise.resolve(server.dial()), log: silent, self, asks, timeouts: { probe: 1000, start: 5000 },
+          name: alias, dial: () => Promise.resolve(server.dial()), log: silent, self, asks, timeouts: { probe: 1000, start: 5000, call: 1000 },
         }),
       }],
     }),

@@ -26,6 +26,7 @@ import { RequiredTasks } from './required-tasks.ts'
 import { asksOfRefusal, beforeRetry } from './required-urls.ts'
 import { ServerAsks } from './server-asks.ts'
 import { isInteractive, isOfNewerServer, isRevision, lists, newestRevision } from './wire.ts'
+import { answerWithin } from './within.ts'
 
 /** Rejects, with the channel closed, when the server cannot be talked to in this era. */
 export const openLegacyConnection: OpenConnection = async (link, options) => {
@@ -108,6 +109,7 @@ class LegacyConnection implements Connection, Desk {
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly closed: Promise<Error | undefined>
   readonly toldOnce = true
+  readonly callMs: number
   private readonly link: Link
   private readonly options: ConnectOptions
   private readonly description: Description
@@ -123,6 +125,7 @@ class LegacyConnection implements Connection, Desk {
     this.description = description
     this.closed = closed
     this.name = options.name
+    this.callMs = options.timeouts.call
     this.peer = link.peer
     this.headers = sessionHeaders(link.channel, description.revision)
     this.interests = new Interests(this, description.capabilities, options.roots ? undefined : () => this.rootsChanged())
@@ -164,16 +167,10 @@ class LegacyConnection implements Connection, Desk {
 
   /** An error is an answer too: some servers know no ping. */
   async ping(timeoutMs: number): Promise<void> {
-    const limit = new CancelSource()
-    const timer = setTimeout(() => limit.cancel('no answer in time'), timeoutMs)
     try {
-      await this.peer.request('ping', undefined, { cancellation: limit, headers: this.headers })
+      await answerWithin(timeoutMs, this, 'ping')
     } catch (error) {
-      if (limit.cancelled)
-        throw new McpError('BACKEND_TIMEOUT', `${this.name} did not answer a ping within ${timeoutMs} ms`, { backend: this.name })
       if (!(error instanceof McpError && error.code === 'BACKEND_ERROR')) throw error
-    } finally {
-      clearTimeout(timer)
     }
   }
 

@@ -23,7 +23,7 @@ export class Interests {
     this.desk = desk
     this.capabilities = capabilities
     this.rootsChanged = rootsChanged
-    this.subscriptions = new Subscriptions(desk.peer, desk.headers)
+    this.subscriptions = new Subscriptions(desk)
   }
 
   /** Each client by itself. */

@@ -12,10 +12,14 @@ import { holdsOpen, passes } from './wire.ts'
 
 /** The calls a connection has open, in the order they began, by the id of the request that carries each. */
 export interface Desk {
+  /** Of the backend. */
+  readonly name: string
   readonly peer: Peer
   readonly calls: SlotMap<RequestId, OpenCall>
   /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>> | undefined
+  /** How long the server may take for what no call has a deadline for, milliseconds. */
+  readonly callMs: number
 }
 
 /** Stands in for the request's options and for its cancellation, which changes hands with each resumption. */

@@ -2,7 +2,8 @@
  * Resource subscriptions of one legacy server, counted by holder: the first one subscribes, the last one unsubscribes,
  * and what is on the wire per URI never overtakes itself.
  */
-import type { Peer } from '../peer.ts'
+import type { Desk } from './open-call.ts'
+import { answerWithin } from './within.ts'
 
 interface Entry {
   readonly holders: Set<object>
@@ -12,16 +13,14 @@ interface Entry {
 }
 
 export class Subscriptions {
-  private readonly peer: Peer
-  private readonly headers: Readonly<Record<string, string>> | undefined
+  private readonly desk: Desk
   private readonly entries = new Map<string, Entry>()
 
-  constructor(peer: Peer, headers: Readonly<Record<string, string>> | undefined) {
-    this.peer = peer
-    this.headers = headers
+  constructor(desk: Desk) {
+    this.desk = desk
   }
 
-  /** Resolves with the server's refusal, if it refused; the holder then holds nothing. Never rejects. */
+  /** Resolves with the server's refusal, if it refused or did not answer in time; the holder then holds nothing. Never rejects. */
   hold(uri: string, holder: object): Promise<Error | undefined> {
     let entry = this.entries.get(uri)
     if (!entry) this.entries.set(uri, (entry = { holders: new Set(), on: false, work: undefined }))
@@ -61,7 +60,8 @@ export class Subscriptions {
     do {
       const wanted = entry.holders.size > 0
       try {
-        await this.peer.request(wanted ? 'resources/subscribe' : 'resources/unsubscribe', { uri }, { headers: this.headers })
+        // A client's later wishes wait for this answer: without a limit one that never comes would hold them for ever.
+        await answerWithin(this.desk.callMs, this.desk, wanted ? 'resources/subscribe' : 'resources/unsubscribe', { uri })
         entry.on = wanted
       } catch (error) {
         // A server that cannot forget a subscription sends updates nobody reads; one that refuses it has none.

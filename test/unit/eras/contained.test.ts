@@ -29,7 +29,7 @@ async function connected(openings: { [method: string]: JsonObject }, log: Log): 
   }
   const connection = await connect({
     name: 'files', log, self: { name: 'mcp-proxy', version: '0' }, dial: async () => ours,
-    timeouts: { probe: 30, start: 1000 }, asks: { rounds: 3, waitMs: 1000, parked: 4 },
+    timeouts: { probe: 30, start: 1000, call: 1000 }, asks: { rounds: 3, waitMs: 1000, parked: 4 },
   })
   return { connection, server }
 }

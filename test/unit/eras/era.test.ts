@@ -104,7 +104,7 @@ describe('connecting to a server', () => {
       name: 'files',
       log: silent,
       self: { name: 'mcp-proxy', version: '0' },
-      timeouts: { probe: 30, start: 1000 },
+      timeouts: { probe: 30, start: 1000, call: 1000 },
       asks: { rounds: 3, waitMs: 1000, parked: 4 },
       remember: verdict => remembered.push(verdict),
       dial: async () => {
@@ -308,7 +308,7 @@ describe('connecting to a server', () => {
   })
 
   it('gives up in time, and takes back a dial that comes too late', async () => {
-    const silentServer = dialling([() => undefined], { timeouts: { probe: 5, start: 40 } }, { lastWords: () => 'still compiling' })
+    const silentServer = dialling([() => undefined], { timeouts: { probe: 5, start: 40, call: 1000 } }, { lastWords: () => 'still compiling' })
     expect(await silentServer.failure()).toMatchObject({ code: 'BACKEND_TIMEOUT', message: expect.stringContaining('still compiling') })
     await quiet()
     expect(silentServer.servers[0]?.closed).toBe(true)
@@ -316,7 +316,7 @@ describe('connecting to a server', () => {
     const [ours, theirs] = memoryPair()
     const far = new Wire(theirs)
     const dial = () => new Promise<Channel>(resolve => setTimeout(() => resolve(ours), 30))
-    expect(await dialling([], { dial, timeouts: { probe: 5, start: 10 } }).failure()).toMatchObject({ code: 'BACKEND_TIMEOUT' })
+    expect(await dialling([], { dial, timeouts: { probe: 5, start: 10, call: 1000 } }).failure()).toMatchObject({ code: 'BACKEND_TIMEOUT' })
     await new Promise(resolve => setTimeout(resolve, 50))
     expect(far.closed).toBe(true)
   })
@@ -385,7 +385,7 @@ describe('connecting to a server', () => {
     })
 
     it('takes silence for an outage', async () => {
-      const rig = dialling([() => undefined], { timeouts: { probe: 5, start: 60 } }, asHttp)
+      const rig = dialling([() => undefined], { timeouts: { probe: 5, start: 60, call: 1000 } }, asHttp)
       expect(await rig.failure()).toMatchObject({ code: 'BACKEND_TIMEOUT' })
       expect(rig.said()).toEqual([['server/discover']])
     })
@@ -414,7 +414,7 @@ describe('a gateway behind a gateway', () => {
       dial: async () => near,
       log: silent,
       self: { name: 'mcp-proxy', version: '0' },
-      timeouts: { probe: 100, start: 1000 },
+      timeouts: { probe: 100, start: 1000, call: 1000 },
       asks: { rounds: 3, waitMs: 1000, parked: 4 },
     })
     const [ours, theirs] = memoryPair()

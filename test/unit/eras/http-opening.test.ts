@@ -16,7 +16,7 @@ async function opened(answer: (asked: Asked) => void, more: { remembered?: Verdi
   const connection = await connect({
     name: 'one', log: silent, self: { name: 'proxy', version: '1' }, remembered: more.remembered, remember: verdict => void verdicts.push(verdict),
     dial: async () => httpChannel({ url: server.url, type: more.type, headers: {}, caFile: undefined }, { pools, connectMs: 1000, messageBytes: 1e6, timing: { pair: 100 } }),
-    timeouts: { probe: 100, start: more.start ?? 2000 }, asks: { rounds: 4, waitMs: 5000, parked: 8 },
+    timeouts: { probe: 100, start: more.start ?? 2000, call: 1000 }, asks: { rounds: 4, waitMs: 5000, parked: 8 },
   })
   const { era, revision } = await connection.describe()
   // What follows the opening is on its way.

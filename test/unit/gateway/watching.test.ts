@@ -59,6 +59,17 @@ describe('an interest', () => {
     expect(b.heard[0]?.interests.length).toBeGreaterThan(before as number)
   })
 
+  it('those that wait and only grow are told as one', async () => {
+    const a = new FakeMember('a', serving('x://1', 'x://2', 'x://3'))
+    const { watch } = listen(gatewayOf([a]))
+    await watch.granted
+    const before = a.heard[0]?.interests.length as number
+    const grown = [['x://1'], ['x://1', 'x://2'], ['x://1', 'x://2', 'x://3']].map(resources => watch.update(interested({ resources })))
+    for (const granted of grown) expect((await granted).resources).toContain('x://1')
+    expect(a.heard[0]?.interests).toHaveLength(before + 1)
+    expect(a.watched).toEqual(['x://1', 'x://2', 'x://3'])
+  })
+
   it('fields of extensions are granted by whoever knows them', async () => {
     const { watch } = listen(gatewayOf([new FakeMember('a', {}), new FakeMember('b', {})]), { extra: { taskIds: [] } })
     expect((await watch.granted).extra).toEqual({ a: true, b: true })

@@ -54,7 +54,7 @@ describe('opening', () => {
   it('gives up a server that does not answer, without cancelling initialize', async () => {
     const [ours, theirs] = memoryPair()
     const server = new Raw(theirs)
-    const opening = openLegacyConnection(link(ours), connectOptions({ timeouts: { probe: 10, start: 20 } }))
+    const opening = openLegacyConnection(link(ours), connectOptions({ timeouts: { probe: 10, start: 20, call: 1000 } }))
     await expect(opening).rejects.toMatchObject({ code: 'BACKEND_TIMEOUT', details: { backend: 'files' } })
     expect(server.got.map(({ method }) => method)).toEqual(['initialize'])
   })

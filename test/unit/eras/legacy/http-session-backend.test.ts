@@ -40,7 +40,7 @@ async function open(call: (asked: Asked, session: string) => void, capabilities:
   connection = await connect({
     name: 'one', log: silent, self: { name: 'proxy', version: '1' }, client,
     dial: async () => httpChannel({ url: server.url, type: undefined, headers: {}, caFile: undefined }, { pools, connectMs: 1000, messageBytes: 1e6 }),
-    timeouts: { probe: 500, start: 3000 }, asks: { rounds: 4, waitMs: 5000, parked: 8 },
+    timeouts: { probe: 500, start: 3000, call: 1000 }, asks: { rounds: 4, waitMs: 5000, parked: 8 },
   })
   const say = (name: string, more: object = {}) => (connection as Connection).handle({ method: 'tools/call', params: { name }, client, cancellation: never, ...more })
   return { state, say, connection }

@@ -46,6 +46,19 @@ describe('subscriptions', () => {
     expect(server.all('resources/subscribe')).toEqual([])
   })
 
+  it('are refused when the server does not answer, taken back there, and hold up nothing else', async () => {
+    const { server, connection } = await connected({ timeouts: { probe: 100, start: 200, call: 30 } })
+    server.on('resources/subscribe', ({ params }) => (params?.['uri'] === uri ? undefined : {}))
+    const watch = connection.watch(new FakeWatcher(legacyClient(), { resources: [uri, 'file:///b'] }))
+    const granted = await watch.granted
+    expect(granted.resources).toEqual(['file:///b'])
+    expect(granted.refused.get(uri)).toMatchObject({ code: 'BACKEND_TIMEOUT', details: { backend: 'files' } })
+    const asked = await server.next('resources/subscribe')
+    expect((await server.next('notifications/cancelled')).params).toMatchObject({ requestId: asked.id })
+    server.on('resources/subscribe', () => ({}))
+    expect((await watch.update(interestOf({ resources: [uri] }))).resources).toEqual([uri])
+  })
+
   it('never overtake each other on the wire', async () => {
     const { server, connection } = await connected()
     const watch = connection.watch(new FakeWatcher(legacyClient(), { resources: [uri] }))

@@ -118,7 +118,7 @@ export const connectOptions = (over: Partial<ConnectOptions> = {}): ConnectOptio
   dial: () => Promise.reject(new Error('not used')),
   log: silent,
   self: { name: 'mcp-proxy', version: '0' },
-  timeouts: { probe: 100, start: 200 },
+  timeouts: { probe: 100, start: 200, call: 1000 },
   asks: limits,
   ...over,
 })

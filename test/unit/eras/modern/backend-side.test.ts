@@ -14,7 +14,7 @@ const options = (more: Partial<ConnectOptions> = {}): ConnectOptions => ({
   dial: () => Promise.reject(new Error('not here')),
   log: silent,
   self,
-  timeouts: { probe: 50, start: 500 },
+  timeouts: { probe: 50, start: 500, call: 1000 },
   asks: { rounds: 3, waitMs: 1000, parked: 4 },
   ...more,
 })
