@@ -104,7 +104,7 @@ const table: readonly { from: RegExp; own: RegExp; may: RegExp; why: string }[] 
   {
     from: /^daemon\//,
     own: /^daemon\//,
-    may: /^app\/build\.ts$|^config\/places\.ts$|^transports\/(channel|peek|process-tree|run-file|stdio)\.ts$|^gateway\/(errors|log)\.ts$|^eras\/replay\.ts$/,
+    may: /^app\/build\.ts$|^(config\/places|credentials\/rename)\.ts$|^transports\/(channel|peek|process-tree|run-file|stdio)\.ts$|^gateway\/(errors|log)\.ts$|^eras\/replay\.ts$/,
     why: 'what a relay loads must stay small: of the house only its type, of the eras only what a client must not say twice',
   },
   {

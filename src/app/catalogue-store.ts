@@ -4,9 +4,10 @@
  * here costs a start of a server and nothing else.
  */
 import { hash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readOwn } from '../config/own-file.ts'
+import { renameOver } from '../credentials/rename.ts'
 import type { JsonObject, Offer } from '../gateway/contract.ts'
 import type { Log } from '../gateway/log.ts'
 import type { Stored } from '../gateway/policy.ts'
@@ -195,7 +196,7 @@ async function replace(file: string, text: string): Promise<void> {
     } finally {
       await handle.close()
     }
-    await rename(draft, file)
+    await renameOver(draft, file)
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {})
     throw error

@@ -3,8 +3,9 @@
  * only while they are still what was read. Backups lie beside them. Knows no format.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, open, readFile, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, open, readFile, realpath, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
+import { renameOver } from '../credentials/rename.ts'
 import { McpError } from '../gateway/errors.ts'
 
 /** A file as it was when we looked. */
@@ -127,7 +128,7 @@ export async function replace(snapshot: Snapshot, bytes: Buffer | undefined, fre
   try {
     if (bytes !== undefined) await writeNew(temporary, bytes, mode ?? fresh, real)
     await refuseChanged(snapshot)
-    await (bytes === undefined ? rm(real) : rename(temporary, real))
+    await (bytes === undefined ? rm(real) : renameOver(temporary, real))
   } catch (error) {
     await rm(temporary, { force: true })
     throw error instanceof McpError ? error : unwritable(file, error)

@@ -1,9 +1,10 @@
 /** Replacing a private file as one step: nobody sees half of it, nobody else can read it, two writers do not lose a change. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { McpError } from '../gateway/errors.ts'
+import { isPassing, renameOver } from './rename.ts'
 
 /** A writer that takes longer has died. */
 const staleMs = 10_000
@@ -32,7 +33,7 @@ async function replace(file: string, text: string): Promise<void> {
     } finally {
       await handle.close()
     }
-    await rename(temporary, file)
+    await renameOver(temporary, file)
   } catch (error) {
     await rm(temporary, { force: true })
     failed(file, 'written', error)
@@ -56,17 +57,19 @@ async function lock(path: string): Promise<() => Promise<void>> {
       return () => rm(path, { force: true })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EEXIST') failed(path, 'made', error)
+      // One that is just being removed is there and is not, on Windows.
+      if (code !== 'EEXIST' && !isPassing(error)) failed(path, 'made', error)
       const since = await stat(path).then(
         ({ mtimeMs }) => Date.now() - mtimeMs,
         () => 0,
       )
       if (since > staleMs) await rm(path, { force: true })
-      else if (performance.now() > until)
+      else if (performance.now() > until) {
+        if (code !== 'EEXIST') failed(path, 'made', error)
         throw new McpError('CREDENTIALS_INVALID', `another process holds ${path}`, {
           hint: 'try again; remove that file if nothing is running',
         })
-      else await sleep(20)
+      } else await sleep(20)
     }
   }
 }

@@ -2,7 +2,8 @@
  * How often the daemon has crashed in a row, and what follows from it: longer and longer pauses before it starts again, in the
  * end none at all. Whoever starts next reads it, so no process has to watch.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { renameOver } from '../credentials/rename.ts'
 
 interface Recorded {
   /** In a row. */
@@ -33,7 +34,7 @@ export async function recordCrash(path: string, since: number, now = Date.now())
   const isRecent = before !== undefined && now - before.last < heldForMs
   const crashes = (isRecent ? before.crashes : 0) + 1
   await writeFile(`${path}.new`, JSON.stringify({ crashes, last: now } satisfies Recorded), { mode: 0o600 })
-  await rename(`${path}.new`, path)
+  await renameOver(`${path}.new`, path)
   return pauses[crashes - 1]
 }
 

@@ -3,7 +3,8 @@
  * the daemon that who connects could read it.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { renameOver } from '../credentials/rename.ts'
 import type { ProcessRef } from '../transports/process-tree.ts'
 
 export interface DaemonState {
@@ -40,7 +41,7 @@ export async function writeState(path: string, state: DaemonState): Promise<void
   const fresh = `${path}.${state.nonce}`
   await rm(fresh, { force: true })
   await writeFile(fresh, JSON.stringify(state), { mode: 0o600, flag: 'wx' })
-  await rename(fresh, path)
+  await renameOver(fresh, path)
 }
 
 /** In a time that says nothing of where they differ. */
