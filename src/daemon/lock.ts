@@ -4,8 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { findProcess, unknownStart, type ProcessRef } from '../transports/process-tree.ts'
+import { isPassing } from '../credentials/rename.ts'
+import { findProcess, unknownStart, viewOf, type ProcessRef, type ProcessView } from '../transports/process-tree.ts'
 import { bootId } from '../transports/run-file.ts'
+import { hasSign, showSign, type SignPath } from './sign.ts'
 
 export interface LockOwner extends ProcessRef {
   /** Which boot of the machine `start` counts from; empty where that is not known. */
@@ -30,23 +32,37 @@ export type Taken = { readonly lock: Lock } | { readonly owner: LockOwner }
 const tornAfterMs = 5_000
 const attempts = 50
 
+/** How owners are known on this system; tests describe another. */
+export interface Proof {
+  readonly view: ProcessView
+  /** Where processes cannot be listed: the sign of life that says more than an id. */
+  readonly sign: SignPath | undefined
+}
+
+const proofHere: Proof = { view: viewOf(), sign: process.platform === 'win32' ? nonce => `\\\\.\\pipe\\mcp-proxy-alive-${nonce}` : undefined }
+
 /** Takes the lock, or says whose it is. Rejects when the folder cannot be written to. */
-export async function takeLock(path: string): Promise<Taken> {
+export async function takeLock(path: string, proof: Proof = proofHere): Promise<Taken> {
   const start = (await findProcess(process.pid))?.start ?? unknownStart
   const self: LockOwner = { pid: process.pid, start, boot: bootId(), nonce: randomBytes(8).toString('hex'), since: Date.now() }
   const mine = `${path}.${self.nonce}`
-  await writeFile(mine, JSON.stringify(self), { mode: 0o600, flag: 'wx' })
+  // Before anybody can read our name. Who has the lock shows it to its end: it may be released long before that.
+  const hide = proof.sign && (await showSign(proof.sign(self.nonce)))
+  let taken: Taken | undefined
   try {
+    await writeFile(mine, JSON.stringify(self), { mode: 0o600, flag: 'wx' })
     for (let attempt = 0; attempt < attempts; attempt++) {
-      if (await linked(mine, path)) return { lock: lockOf(path, self, undefined) }
+      if (await linked(mine, path)) return (taken = { lock: lockOf(path, self, undefined) })
       const owner = await readOwner(path)
-      if (owner && (await isAlive(owner))) return { owner }
+      if (owner && (await isAlive(owner, proof))) return { owner }
       // Let go of just now: then it is to be made, not to be taken over.
       const isThere = owner !== undefined || (await stat(path).then(() => true, () => false))
-      if (isThere && (await takeOver(path, mine, owner))) return { lock: lockOf(path, self, owner?.boot === self.boot ? owner : undefined) }
+      if (isThere && (await takeOver(path, mine, owner)))
+        return (taken = { lock: lockOf(path, self, owner?.boot === self.boot ? owner : undefined) })
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   } finally {
+    if (!taken) hide?.()
     await rm(mine, { force: true })
   }
   throw new Error(`the lock ${path} can be neither taken nor read`)
@@ -62,11 +78,12 @@ export async function readOwner(path: string): Promise<LockOwner | undefined> {
   }
 }
 
-export async function isAlive({ pid, start, boot }: LockOwner): Promise<boolean> {
+export async function isAlive({ pid, start, boot, nonce }: LockOwner, { view, sign }: Proof = proofHere): Promise<boolean> {
   if (boot !== bootId()) return false
-  const row = await findProcess(pid)
-  // Where processes cannot be listed, only the id can be asked after.
-  if (!row && process.platform === 'win32') return exists(pid)
+  if (sign) return hasSign(sign(nonce))
+  const row = await findProcess(pid, view)
+  // `ps` that cannot be run, or takes too long, must not make a dead one of a living one.
+  if (!row && view !== 'proc') return exists(pid)
   return row !== undefined && (start === unknownStart || row.start === start)
 }
 
@@ -83,7 +100,7 @@ async function linked(from: string, to: string): Promise<boolean> {
     await link(from, to)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' || isPassing(error)) return false
     throw error
   }
 }
@@ -105,7 +122,7 @@ async function takeOver(path: string, mine: string, dead: LockOwner | undefined)
     await rename(taking, path)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || isPassing(error)) return false
     throw error
   } finally {
     await rm(taking, { force: true })

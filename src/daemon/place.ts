@@ -12,7 +12,7 @@ import type { Places } from '../config/places.ts'
 export interface DaemonPlace {
   /** The config file, absolute. */
   readonly file: string
-  /** Path of a unix socket, or the name of a pipe. */
+  /** Path of a unix socket, or what the names of its pipes begin with. */
   readonly socket: string
   readonly state: string
   readonly lock: string
@@ -23,10 +23,16 @@ export interface DaemonPlace {
 /** sockaddr_un holds 104 bytes on macOS and the BSDs, 108 on Linux, one of them for the end. */
 const maxSocketBytes = 103
 
-/** One daemon serves one config directory and one config file. */
-export function daemonPlace(places: Places, config: string, platform: NodeJS.Platform = process.platform): DaemonPlace {
-  const file = realPath(config)
-  const key = createHash('sha256').update(`${places.config}\0${file}`).digest('hex').slice(0, 12)
+/** One daemon serves one config directory and one config file. `spell`: a path as the disk has it. */
+export function daemonPlace(
+  places: Places,
+  config: string,
+  platform: NodeJS.Platform = process.platform,
+  spell: (path: string) => string = realpathSync.native,
+): DaemonPlace {
+  const file = realPath(config, realpathSync)
+  // The disks of macOS and Windows know no case: `c:\x` and `C:\X` are one file, and so one daemon.
+  const key = createHash('sha256').update(`${places.config}\0${realPath(file, spell)}`).digest('hex').slice(0, 12)
   const named = (suffix: string): string => join(places.runtime, `daemon-${key}.${suffix}`)
   return {
     file,
@@ -38,6 +44,13 @@ export function daemonPlace(places: Places, config: string, platform: NodeJS.Pla
   }
 }
 
+/**
+ * What the daemon of this nonce listens on. The name of a pipe is taken until the last client of who had it is gone, and the next
+ * daemon does not wait for that: each has its own.
+ */
+export const socketOf = ({ socket }: DaemonPlace, nonce: string, platform: NodeJS.Platform = process.platform): string =>
+  platform === 'win32' ? `${socket}-${nonce}` : socket
+
 /** A path too long for a socket is replaced by a short one in a folder that is the user's alone. */
 function socketPath(usual: string, key: string): string {
   if (Buffer.byteLength(usual) <= maxSocketBytes) return usual
@@ -48,9 +61,9 @@ function socketPath(usual: string, key: string): string {
 /** Pipes of all users share one name space. */
 const pipeOwner = (): string => createHash('sha256').update(userInfo().username).digest('hex').slice(0, 12)
 
-function realPath(path: string): string {
+function realPath(path: string, spell: (path: string) => string): string {
   try {
-    return realpathSync(path)
+    return spell(path)
   } catch {
     return path
   }

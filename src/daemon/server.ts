@@ -12,7 +12,7 @@ import type { ProcessRef } from '../transports/process-tree.ts'
 import { stdioChannel } from '../transports/stdio.ts'
 import { compareVersions, goodbyeLine, maxHelloBytes, protocol, readFrame, writeFrame, type Goodbye, type Hello, type Reply } from './hello.ts'
 import type { Lock } from './lock.ts'
-import type { DaemonPlace } from './place.ts'
+import { socketOf, type DaemonPlace } from './place.ts'
 import { fingerprint, isSame, readState, writeState } from './state.ts'
 
 export interface DaemonOptions {
@@ -74,7 +74,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     socket.on('error', () => socket.destroy())
     void welcome(socket).catch(() => socket.destroy())
   })
-  await bind(server, place)
+  const socket = socketOf(place, nonce)
+  await bind(server, socket)
   await publish()
   const look = setInterval(() => void lookAround(), lookEveryMs).unref()
   rest()
@@ -82,7 +83,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   async function publish(): Promise<void> {
     const variables = options.variables()
     await writeState(place.state, {
-      pid: process.pid, nonce, version: options.version, socket: place.socket, token, variables,
+      pid: process.pid, nonce, version: options.version, socket, token, variables,
       fingerprint: fingerprint(variables, options.env, token), supervisor: options.supervisor,
     })
   }
@@ -179,7 +180,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   return { left, publish, leave }
 }
 
-async function bind(server: Server, { socket }: DaemonPlace): Promise<void> {
+async function bind(server: Server, socket: string): Promise<void> {
   const isPipe = process.platform === 'win32'
   // We hold the lock, so whatever is there belongs to nobody.
   if (!isPipe) await rm(socket, { force: true })

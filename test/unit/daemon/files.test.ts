@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { forgetCrashes, heldForMs, heldUntil, pauses, recordCrash } from '../../../src/daemon/crashes.ts'
 import { LogFile } from '../../../src/daemon/log-file.ts'
-import { daemonPlace, prepare } from '../../../src/daemon/place.ts'
+import { daemonPlace, prepare, socketOf } from '../../../src/daemon/place.ts'
 import { fingerprint, isSame, readState, variablesIn, writeState } from '../../../src/daemon/state.ts'
 
 let folder: string
@@ -32,6 +32,14 @@ describe('where a daemon is found', () => {
     expect(daemonPlace(placesOf('/a'), join(folder, 'link.json'))).toEqual(daemonPlace(placesOf('/a'), file))
   })
 
+  it('is the same however a disk that knows no case is asked for it', () => {
+    const spell = (path: string): string => path.replace(/^.*$/, '/C/One.json')
+    const [one, other] = ['/c/one.json', '/C/ONE.json'].map(file => daemonPlace(placesOf('/a'), file, 'darwin', spell))
+    expect(one?.socket).toBe(other?.socket)
+    // What is told to others is what was typed.
+    expect(one?.file).toBe('/c/one.json')
+  })
+
   it('has a short socket path whatever the folder is called', () => {
     const long = placesOf(`/home/${'long/'.repeat(30)}`)
     const { socket } = daemonPlace(long, '/c/one.json')
@@ -41,8 +49,11 @@ describe('where a daemon is found', () => {
   })
 
   it('is a named pipe on Windows, of this user', () => {
-    const { socket } = daemonPlace(placesOf('C:\\x'), 'C:\\c\\one.json', 'win32')
-    expect(socket).toMatch(/^\\\\\.\\pipe\\mcp-proxy-[0-9a-f]{12}-[0-9a-f]{12}$/)
+    const place = daemonPlace(placesOf('C:\\x'), 'C:\\c\\one.json', 'win32')
+    expect(place.socket).toMatch(/^\\\\\.\\pipe\\mcp-proxy-[0-9a-f]{12}-[0-9a-f]{12}$/)
+    // The one before still has its name while it serves its last clients.
+    expect(socketOf(place, 'n1', 'win32')).toBe(`${place.socket}-n1`)
+    expect(socketOf(place, 'n1', 'linux')).toBe(place.socket)
   })
 
   it('is made for its user alone, and refused where others could write', async () => {

@@ -1,8 +1,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readOwner, takeLock, type Lock } from '../../../src/daemon/lock.ts'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isAlive, readOwner, takeLock, type Lock, type LockOwner, type Proof } from '../../../src/daemon/lock.ts'
 
 let folder: string
 let path: string
@@ -73,5 +73,42 @@ describe('a lock', () => {
 
   it('cannot be had where nothing can be written', async () => {
     await expect(takeLock(join(folder, 'missing', 'a.lock'))).rejects.toThrow()
+  })
+})
+
+// Written from documentation; no real Windows or macOS has run this.
+describe('a lock where processes cannot be listed', () => {
+  const signs = mkdtempSync(join(tmpdir(), 'mcp-proxy-signs-'))
+  afterAll(() => rmSync(signs, { recursive: true, force: true }))
+  const windows: Proof = { view: 'none', sign: nonce => join(signs, nonce) }
+  const held = async (): Promise<Lock> => {
+    const taken = await takeLock(path, windows)
+    if (!('lock' in taken)) throw new Error('it is another one’s')
+    return taken.lock
+  }
+
+  it('is its owner’s as long as that shows a sign of life', async () => {
+    const lock = await held()
+    expect(await takeLock(path, windows)).toMatchObject({ owner: { pid: process.pid } })
+    expect(readdirSync(signs)).toHaveLength(1)
+    const owner = (await readOwner(path)) as LockOwner
+    await lock.release()
+    // Who waits for the end of the process is not told before.
+    expect(await isAlive(owner, windows)).toBe(true)
+  })
+
+  it('is not a stranger’s who has the id of an owner of before the machine was restarted', async () => {
+    await held()
+    writeFileSync(path, dead({ pid: process.ppid, start: '-' }))
+    expect(await isAlive((await readOwner(path)) as LockOwner, windows)).toBe(false)
+    expect((await held()).crashed).toMatchObject({ pid: process.ppid })
+  })
+
+  it('stays with an owner who lives when ps cannot be run', async () => {
+    const lock = await mine()
+    const owner = (await readOwner(path)) as LockOwner
+    expect(await isAlive(owner, { view: 'none', sign: undefined })).toBe(true)
+    expect(await isAlive({ ...owner, pid: 2 ** 22 + 7 }, { view: 'none', sign: undefined })).toBe(false)
+    await lock.release()
   })
 })
