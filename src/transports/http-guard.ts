@@ -55,13 +55,22 @@ export function createGuard({ hosts, origins, secure }: GuardOptions): Guard {
       const { host, origin } = request.headers
       if (host === undefined) return refusal(400, 'the Host is missing')
       if (!isHost(host, request)) return refusal(403, 'this Host is not allowed')
-      if (origin === undefined) return undefined
+      if (origin === undefined) return isOfOtherPage(request) ? refusal(403, 'pages of other origins must name theirs') : undefined
       const from = origin.toLowerCase()
       if (from === `${scheme}://${host.toLowerCase()}` || foreign.has(from)) return undefined
       return refusal(403, 'this Origin is not allowed')
     },
     isForeign: origin => origin !== undefined && foreign.has(origin.toLowerCase()),
   }
+}
+
+/**
+ * A GET that a page does not want to read (an image, a frame, `no-cors`) has no Origin; browsers say then where it comes from
+ * (Fetch Metadata), and nobody else says anything. A page could not read the answer, but it would have its effect.
+ */
+function isOfOtherPage({ headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site']
+  return site !== undefined && site !== 'none' && site !== 'same-origin'
 }
 
 function bracketed(address: string | undefined): string | undefined {

@@ -202,6 +202,18 @@ describe('headers', () => {
     expect((await wire({ port }, plainRequest('POST', '/servers/nobody/mcp', usual, good))).status).toBe(404)
   })
 
+  it('refuses pages of other origins on every path, also where a browser names no Origin', async () => {
+    const readable = ['/sse', '/status', '/healthz', '/readyz']
+    const get = async (path: string, ...lines: string[]) => {
+      const { status } = await wire({ port }, plainRequest('GET', path, ['Host: localhost', 'Accept: */*', ...lines]))
+      return [path, lines, status]
+    }
+    const foreign = ['Origin: https://evil.example', 'Origin: null', 'Sec-Fetch-Site: cross-site', 'Sec-Fetch-Site: same-site']
+    for (const path of [...readable, '/mcp', '/servers/one/mcp']) for (const line of foreign) expect(await get(path, line)).toEqual([path, [line], 403])
+    for (const path of readable)
+      for (const line of ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Site: none', 'Sec-Fetch-Mode: cors']) expect(await get(path, line)).toEqual([path, [line], 200])
+  })
+
   it('refuses methods that a path does not have', async () => {
     for (const [method, path] of [['PUT', '/mcp'], ['HEAD', '/mcp'], ['OPTIONS', '/mcp'], ['GET', '/messages'], ['POST', '/sse'], ['POST', '/healthz'], ['DELETE', '/status'], ['TRACE', '/mcp']] as const)
       expect([method, path, (await wire({ port }, plainRequest(method, path, usual))).status]).toEqual([method, path, 405])

@@ -36,6 +36,14 @@ describe('the guard', () => {
       expect([origin, statusOf({ host: 'localhost:3050', origin })]).toEqual([origin, 403])
   })
 
+  it('refuses what a browser says is of another origin and has none, and takes what no page has sent', () => {
+    const from = (site: string, more = {}) => statusOf({ host: 'localhost:3050', 'sec-fetch-site': site, ...more })
+    for (const site of ['cross-site', 'same-site', 'none, cross-site', '', 'NONE']) expect([site, from(site)]).toEqual([site, 403])
+    for (const site of ['none', 'same-origin']) expect([site, from(site)]).toEqual([site, undefined])
+    expect(from('cross-site', { origin: 'https://app.example' })).toBeUndefined()
+    expect(from('same-origin', { origin: 'https://evil.example' })).toBe(403)
+  })
+
   it('sees fields that were sent twice, in any letters', () => {
     const twice = (name: string, other: string) => guard.check(ask({ host: 'localhost' }, undefined, ['Host', 'localhost', name, 'a', other, 'b']))?.status
     for (const name of ['authorization', 'origin', 'mcp-session-id', 'mcp-param-anything', 'content-type', 'last-event-id'])
