@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises'
 import { silent, type Log } from '../gateway/log.ts'
-import { family, findProcess, listProcesses, signalProcess, type ProcessRow } from './process-tree.ts'
+import { family, findProcess, listProcesses, signalProcess, unknownStart, type ProcessRef, type ProcessRow } from './process-tree.ts'
 import { bootId, readRunFiles, type FoundRecord, type RunRecord } from './run-file.ts'
 
 export interface SweepOptions {
@@ -18,14 +18,15 @@ export interface SweepOptions {
  * many processes there were. Never rejects; takes a moment, so run it beside the start, not before it.
  */
 export async function sweep(runDir: string, { log = silent, termMs = 500 }: SweepOptions = {}): Promise<number> {
-  const abandoned: FoundRecord[] = []
+  const suspects: FoundRecord[] = []
   for (const found of await readRunFiles(runDir)) {
     const { record } = found
     const owner = record && (await findProcess(record.owner.pid))
-    if (!record || owner?.start !== record.owner.start) abandoned.push(found)
+    if (!record || !owner || !isStill(record.owner, owner)) suspects.push(found)
   }
-  if (abandoned.length === 0) return 0
+  if (suspects.length === 0) return 0
   const rows = await listProcesses()
+  const abandoned = suspects.filter(({ record }) => !record || isGone(record.owner, rows))
   const found = abandoned.flatMap(({ record }) => (record ? leftovers(record, rows) : []))
   const victims = new Map(found.map(row => [row.pid, row]))
   if (victims.size > 0) {
@@ -41,6 +42,12 @@ export async function sweep(runDir: string, { log = silent, termMs = 500 }: Swee
   for (const { path } of abandoned) await rm(path, { force: true }).catch(() => {})
   return victims.size
 }
+
+/** An owner that could not see its own start is any process with its id. */
+const isStill = ({ pid, start }: ProcessRef, row: ProcessRow): boolean => row.pid === pid && (start === unknownStart || row.start === start)
+
+/** Not to be seen once proves nothing where `ps` may be late; where nobody can be seen, nothing does. */
+export const isGone = (owner: ProcessRef, rows: readonly ProcessRow[]): boolean => rows.length > 0 && !rows.some(row => isStill(owner, row))
 
 /** The processes of a record that are provably still the ones it was written for, and what descends from them by now. */
 export function leftovers(record: RunRecord, rows: readonly ProcessRow[], boot: string = bootId()): ProcessRow[] {

@@ -6,11 +6,11 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { listProcesses, psEnvironment, readRow } from '../../../src/transports/process-tree.ts'
+import { listProcesses, psEnvironment, readRow, type ProcessRow } from '../../../src/transports/process-tree.ts'
 import { reaperScript } from '../../../src/transports/reaper-script.ts'
 import { Reaper } from '../../../src/transports/reaper.ts'
 import { bootId } from '../../../src/transports/run-file.ts'
-import { sweep } from '../../../src/transports/sweep.ts'
+import { isGone, sweep } from '../../../src/transports/sweep.ts'
 import { isRunning, until } from './processes.ts'
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/processes/${name}`, import.meta.url))
@@ -233,6 +233,19 @@ describe('the sweep at start-up', () => {
     adopted.release()
     await reaper.close()
     expect(readdirSync(dir)).toEqual([])
+  })
+
+  it('leaves the children of a proxy alone that could not see its own start, or cannot be seen', async () => {
+    const dir = runDir()
+    const child = stranger()
+    const ref = { pid: child.pid, start: readRow(child.pid)?.start as string }
+    const record = { owner: { pid: process.pid, start: '-' }, boot: bootId(), groups: [ref], descendants: [] }
+    writeFileSync(join(dir, 'blind.run.json'), JSON.stringify(record), { mode: 0o600 })
+    expect(await sweep(dir)).toBe(0)
+    expect(isRunning(child.pid)).toBe(true)
+    expect(readdirSync(dir)).toEqual(['blind.run.json'])
+    const row = readRow(process.pid) as ProcessRow
+    expect([isGone(row, [row]), isGone({ ...row, start: '1' }, [row]), isGone({ ...row, start: '1' }, [])]).toEqual([false, true, false])
   })
 
   it('touches no process on the word of a file that proves nothing', async () => {
