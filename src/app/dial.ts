@@ -2,7 +2,6 @@
  * From a configured endpoint to connections: picks the transport, finds the era, remembers the verdict. One line per
  * kind of transport; what a transport needs is injected here.
  */
-import { basename } from 'node:path'
 import type { BackendConfig, CommandEndpoint, Endpoint } from '../config/config.ts'
 import { connect, Shortfalls, type AskLimits, type ConnectOptions, type OpeningMemory } from '../eras/era.ts'
 import type { InstanceSpec, StartOptions } from '../gateway/policy.ts'
@@ -49,7 +48,13 @@ export function instanceSpecs(backend: BackendConfig, context: DialContext): Ins
   })
 }
 
-const isRunner = ({ command }: CommandEndpoint): boolean => runners.has(basename(command).replace(/\.(cmd|exe)$/i, ''))
+const programOf = (command: string): string => command.replace(/^.*[/\\]/, '').replace(/\.(cmd|exe)$/i, '')
+
+/** Windows people write `cmd /c npx …`. */
+function isRunner({ command, args }: CommandEndpoint): boolean {
+  const [flag = '', behind = ''] = args
+  return runners.has(programOf(programOf(command).toLowerCase() === 'cmd' && flag.toLowerCase() === '/c' ? behind : command))
+}
 
 async function open(
   backend: BackendConfig,

@@ -127,7 +127,9 @@ interface Dead {
 function whyDead(command: string, { path, more = [], of }: Search, cwd: string): Dead | undefined {
   const extensions = process.platform === 'win32' ? ['', '.exe', '.cmd', '.bat', '.com'] : ['']
   const runs = (file: string): boolean => extensions.some(extension => isExecutable(file + extension))
-  const folders = path.split(delimiter).filter(Boolean)
+  // On Windows a folder may stand in quotes.
+  const bare = (folder: string): string => (process.platform === 'win32' ? folder.replace(/^"(.*)"$/, '$1') : folder)
+  const folders = path.split(delimiter).map(bare).filter(Boolean)
   const wordsApart = (): string | undefined => {
     const line = command.startsWith(cwd + sep) ? command.slice(cwd.length + 1) : command
     const word = /^(\S+)\s/.exec(line)?.[1]
@@ -166,12 +168,15 @@ function noProgram(file: string): Dead {
   }
 }
 
-function isExecutable(file: string): boolean {
+/** `disk` and `platform`: for tests of another one. */
+export function isExecutable(file: string, disk = { accessSync, statSync }, platform = process.platform): boolean {
   try {
-    accessSync(file, constants.X_OK)
-    return statSync(file).isFile()
-  } catch {
-    return false
+    disk.accessSync(file, constants.X_OK)
+    return disk.statSync(file).isFile()
+  } catch (error) {
+    // What Microsoft's store puts there (python.exe in WindowsApps) can be run, and not be looked at.
+    const { code, syscall } = error as NodeJS.ErrnoException
+    return platform === 'win32' && code === 'EACCES' && syscall === 'stat'
   }
 }
 

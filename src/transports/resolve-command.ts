@@ -46,7 +46,11 @@ export async function resolveCommand(command: string, options: ResolveOptions): 
   })
 
   // Empty and relative entries would mean whatever folder we happen to stand in.
-  const folders = pathOf(environment, platform).split(path.delimiter).filter(path.isAbsolute)
+  const folders = pathOf(environment, platform)
+    .split(path.delimiter)
+    // On Windows a folder may stand in quotes.
+    .map(folder => (windows ? folder.replace(/^"(.*)"$/, '$1') : folder))
+    .filter(path.isAbsolute)
   const search = (where: readonly string[], name = command): Promise<string | undefined> =>
     firstProgram(
       where.flatMap(folder => withExtensions(path.join(folder, name), environment, windows)),
@@ -136,10 +140,16 @@ async function firstProgram(
   return undefined
 }
 
-async function isExecutableFile(path: string): Promise<boolean> {
+/** `disk` and `platform`: for tests of another one. */
+export async function isExecutableFile(path: string, disk = { stat, access }, platform = process.platform): Promise<boolean> {
   try {
-    if (!(await stat(path)).isFile()) return false
-    await access(path, constants.X_OK)
+    const isFile = await disk.stat(path).then(
+      found => found.isFile(),
+      // What Microsoft's store puts there (python.exe in WindowsApps) can be run, and not be looked at.
+      error => platform === 'win32' && (error as NodeJS.ErrnoException).code === 'EACCES',
+    )
+    if (!isFile) return false
+    await disk.access(path, constants.X_OK)
     return true
   } catch {
     return false

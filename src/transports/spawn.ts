@@ -78,7 +78,10 @@ function makeSureOfRoom(): void {
 
 type Spawn = (file: string, args: readonly string[], options: SpawnOptionsWithoutStdio) => ChildProcessWithoutNullStreams
 
-async function windowsSpawn(resolved: Resolved, args: readonly string[]): Promise<Spawn> {
+/** What starts this file on Windows. */
+export async function windowsSpawn(resolved: Pick<Resolved, 'file' | 'batch'>, args: readonly string[]): Promise<Spawn> {
+  // cross-spawn would look at the file itself, and give to cmd.exe what it cannot look at.
+  if (/\.(?:exe|com)$/i.test(resolved.file)) return spawn
   if (resolved.batch) refuseMetacharacters(resolved.file, args)
   const { default: crossSpawn } = await import('cross-spawn')
   return crossSpawn as unknown as Spawn

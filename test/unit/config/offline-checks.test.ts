@@ -1,7 +1,7 @@
 /** What can be told of a config without starting anything. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { offlineChecks } from '../../../src/config/offline-checks.ts'
+import { isExecutable, offlineChecks } from '../../../src/config/offline-checks.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { scratch } from './write-config.ts'
 
@@ -40,6 +40,19 @@ describe('commands', () => {
       { code: 'DEAD_COMMAND', hint: `chmod +x '${join(folder, 'plain')}'` },
     ])
     expect(await check({ command: 'tool', env: { PATH: '/none' } })).toMatchObject([{ code: 'DEAD_COMMAND' }])
+  })
+
+  // Written from documentation; no real Windows has run this.
+  it('that are aliases of the store on Windows can be run and not be looked at', () => {
+    const refused = (code: string, syscall: string) => ({
+      accessSync: () => {},
+      statSync: () => {
+        throw Object.assign(new Error(code), { code, syscall })
+      },
+    })
+    const on = (code: string, platform: NodeJS.Platform): boolean =>
+      isExecutable('C:\\WindowsApps\\python.exe', refused(code, 'stat') as unknown as Parameters<typeof isExecutable>[1], platform)
+    expect([on('EACCES', 'win32'), on('ENOENT', 'win32'), on('EACCES', 'linux')]).toEqual([true, false, false])
   })
 
   it('that run packages need one', async () => {

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,8 +6,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { McpError } from '../../../src/gateway/errors.ts'
 import { childEnvironment } from '../../../src/transports/environment.ts'
 import { askShell } from '../../../src/transports/login-path.ts'
-import { resolveCommand } from '../../../src/transports/resolve-command.ts'
-import { refuseMetacharacters } from '../../../src/transports/spawn.ts'
+import { isExecutableFile, resolveCommand } from '../../../src/transports/resolve-command.ts'
+import { refuseMetacharacters, windowsSpawn } from '../../../src/transports/spawn.ts'
 import { isRunning, until } from './processes.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mcp-proxy-test-'))
@@ -106,6 +107,21 @@ describe('a command on Windows', () => {
     ['C:\\Tools\\tool.exe', 'C:\\Tools\\tool.exe', false],
   ])('%s is %s', async (command, file, batch) => {
     expect(await resolveCommand(command, options)).toMatchObject({ file, batch })
+  })
+
+  it('is found in a folder that stands in quotes on the PATH', async () => {
+    const environment = { ...options.environment, Path: 'C:\\Windows;"C:\\Tools"' }
+    expect((await resolveCommand('npx', { ...options, environment })).file).toBe('C:\\Tools\\npx.cmd')
+  })
+
+  it('may be an alias of the store, which can be run and not be looked at', async () => {
+    // https://github.com/nodejs/node/issues/36790, https://github.com/npm/node-which/issues/157
+    const refused = (code: string) => ({ stat: () => Promise.reject(Object.assign(new Error(code), { code })), access: () => Promise.resolve() })
+    expect(await isExecutableFile('C:\\WindowsApps\\python.exe', refused('EACCES'), 'win32')).toBe(true)
+    expect(await isExecutableFile('C:\\WindowsApps\\python.exe', refused('ENOENT'), 'win32')).toBe(false)
+    expect(await isExecutableFile('/usr/bin/python', refused('EACCES'), 'linux')).toBe(false)
+    expect(await windowsSpawn({ file: 'C:\\WindowsApps\\python.EXE', batch: false }, ['a&b'])).toBe(spawn)
+    expect(await windowsSpawn({ file: 'C:\\Tools\\npx.cmd', batch: true }, ['-y'])).not.toBe(spawn)
   })
 
   it('without an extension Windows can run is none', async () => {
