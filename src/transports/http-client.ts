@@ -7,6 +7,7 @@ import type { Log } from '../gateway/log.ts'
 import type { Channel } from './channel.ts'
 import { HttpChannel } from './http-channel.ts'
 import type { HttpPools } from './http-pools.ts'
+import { basicOf } from './http-proxy.ts'
 import { Way, type HttpTiming } from './http-way.ts'
 
 export interface HttpEndpoint {
@@ -42,12 +43,9 @@ export function httpChannel({ url: address, type, headers, caFile }: HttpEndpoin
   const { pools, connectMs, messageBytes, log, timing } = options
   const secret: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) if (!ours.has(name.toLowerCase())) secret[name.toLowerCase()] = value
-  if (url.username !== '' || url.password !== '') {
-    const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-    secret['authorization'] ??= `Basic ${Buffer.from(pair).toString('base64')}`
-    url.username = url.password = ''
-  }
-  url.hash = ''
+  const basic = basicOf(url)
+  if (basic !== undefined) secret['authorization'] ??= basic
+  url.username = url.password = url.hash = ''
   const pool = { caFile, connectMs }
   const { dispatcher, release } = pools.take(url.origin, pool)
   const way = new Way(url, { pools, pool, secret }, dispatcher, timing)

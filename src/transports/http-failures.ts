@@ -41,10 +41,15 @@ export function exchangeFailure(thrown: unknown): McpError {
   if (code === 'UND_ERR_INVALID_ARG')
     return new McpError('BACKEND_START_FAILED', 'the request to the server cannot be made', { cause: thrown, hint: 'check its url and its headers' })
   const proxy = /proxy response \((\d{3})\)|Proxy response \((\d{3})\)/.exec((thrown as Error).message ?? '')
-  if (proxy) return failure(`the proxy on the way answered ${proxy[1] ?? proxy[2]}`, 'check HTTP_PROXY, HTTPS_PROXY and NO_PROXY', thrown)
+  if (proxy) {
+    const status = proxy[1] ?? (proxy[2] as string)
+    return failure(`the proxy on the way answered ${status}`, status === '407' ? proxyHint : 'check HTTP_PROXY, HTTPS_PROXY and NO_PROXY', thrown)
+  }
   if (broken.has(code)) return died('the connection to the server broke before it had answered', thrown)
   return died('the exchange with the server failed before it had answered', thrown)
 }
+
+const proxyHint = 'it wants credentials, or others: they stand in HTTP_PROXY or HTTPS_PROXY before the host, with %40 for an @ in them'
 
 export const died = (text: string, cause?: unknown): McpError => new McpError('BACKEND_DIED', text, { cause })
 
@@ -79,7 +84,7 @@ export function statusFailure(status: number, retryAfter: string | undefined): M
     return new McpError('BACKEND_NEEDS_AUTH', 'the server does not let us in (403)', { hint: 'check the credentials in its headers, and what they allow' })
   const retryAfterMs = readRetryAfter(retryAfter)
   if (status >= 500 || passing.has(status)) {
-    const hint = status === 407 ? 'the proxy on the way wants credentials: check HTTP_PROXY and HTTPS_PROXY' : undefined
+    const hint = status === 407 ? `is there a proxy on the way? ${proxyHint}` : undefined
     return new McpError('BACKEND_HTTP', `the server answered ${said}`, { retryAfterMs, hint })
   }
   const code = status === 413 ? 'MESSAGE_TOO_LARGE' : 'BACKEND_PROTOCOL'

@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { lookup } from 'node:dns'
 import { rootCertificates } from 'node:tls'
-import { EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici'
+import { Pool, type Dispatcher } from 'undici'
 import { McpError } from '../gateway/errors.ts'
+import { ProxiedAgent, proxyOf, type Environment } from './http-proxy.ts'
 
 export interface PoolOptions {
   /** PEM file of a further certificate authority. */
@@ -23,8 +24,6 @@ export interface Lease {
   release(): void
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
-
 interface Shared {
   readonly dispatcher: Dispatcher
   users: number
@@ -39,7 +38,7 @@ export class HttpPools {
     this.env = env
   }
 
-  /** Throws BACKEND_START_FAILED when the CA file cannot be used. */
+  /** Throws BACKEND_START_FAILED when the CA file or the proxy cannot be used. */
   take(origin: string, options: PoolOptions): Lease {
     const key = JSON.stringify([origin, options.caFile, options.connectMs, options.guarded === true])
     let shared = this.shared.get(key)
@@ -66,19 +65,10 @@ export class HttpPools {
     const connect = { timeout: connectMs, ...(ca && { ca }), ...(guarded && { lookup: guardedLookup }) }
     const { hostname, protocol } = new URL(origin)
     if (guarded && isIP(bare(hostname)) !== 0 && isPrivate(bare(hostname))) throw refused()
-    if (isLoopback(hostname)) return new Pool(origin, { ...common, connect })
-    const httpProxy = this.env['http_proxy'] || this.env['HTTP_PROXY']
-    const httpsProxy = this.env['https_proxy'] || this.env['HTTPS_PROXY']
-    if (!(protocol === 'https:' ? httpsProxy || httpProxy : httpProxy)) return new Pool(origin, { ...common, connect })
-    // Behind a proxy it is the proxy that resolves and connects.
-    return new EnvHttpProxyAgent({
-      ...common,
-      connect,
-      ...(ca && { requestTls: { ca } }),
-      httpProxy: httpProxy ?? '',
-      httpsProxy: httpsProxy || httpProxy || '',
-      noProxy: this.env['no_proxy'] ?? this.env['NO_PROXY'] ?? '',
-    })
+    const proxy = isLoopback(hostname) ? undefined : proxyOf(protocol, this.env)
+    if (!proxy) return new Pool(origin, { ...common, connect })
+    const further = { ...common, connect, proxyTls: { timeout: connectMs }, ...(ca && { requestTls: { ca } }) }
+    return new ProxiedAgent(bare(hostname), proxy, this.env, further, guarded ? refusalOf : undefined)
   }
 
   /** A given `ca` replaces what Node trusts by itself, so that is named again. */
@@ -127,11 +117,15 @@ export const isPrivate = (address: string): boolean => privateNetworks.check(add
 const refused = (): McpError =>
   new McpError('BACKEND_HTTP', 'the server sent us on to an address of a private network', { hint: 'if that is right, use that url itself' })
 
+const refusalOf = (addresses: readonly { readonly address: string }[]): McpError | undefined =>
+  addresses.some(({ address }) => isPrivate(address)) ? refused() : undefined
+
 /** Checks what is connected to, so that a name cannot mean one address for the check and another afterwards. */
 const guardedLookup: LookupFunction = (hostname, options, done) => {
   lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error) return done(error, '', 4)
-    if (addresses.some(({ address }) => isPrivate(address))) return done(refused() as unknown as NodeJS.ErrnoException, '', 4)
+    const refusal = refusalOf(addresses)
+    if (refusal) return done(refusal as unknown as NodeJS.ErrnoException, '', 4)
     if (options.all) return done(null, addresses)
     const [first] = addresses
     if (first) done(null, first.address, first.family)

@@ -65,6 +65,8 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
   private readonly sink: ResponseSink
   private address: Address
   private hops = 0
+  /** It has been at another origin: where it goes from there is not for our secrets. */
+  private strayed = false
   private lease: Lease | undefined
   private controller: Controller | undefined
   private heardAt = performance.now()
@@ -143,9 +145,9 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
   }
 
   private dispatch(dispatcher: Dispatcher): void {
-    const { method, address, fields, all, body = null } = this.spec
+    const { method, fields, all, body = null } = this.spec
     const { origin, path } = this.address
-    const headers = origin === address.origin ? all : fields
+    const headers = this.strayed ? fields : all
     try {
       dispatcher.dispatch({ origin, path, method, headers, body }, this)
     } catch (thrown) {
@@ -159,6 +161,7 @@ export class HttpRequest implements Dispatcher.DispatchHandler {
     this.lease?.release()
     try {
       const guarded = next.origin !== this.spec.address.origin
+      this.strayed ||= guarded
       this.lease = this.road.pools.take(next.origin, { ...this.road.pool, guarded })
       this.dispatch(this.lease.dispatcher)
     } catch (thrown) {

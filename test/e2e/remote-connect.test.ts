@@ -2,6 +2,8 @@
  * `connect`: one remote server over stdio for the official clients, and what a person sees when it does not work. Headers
  * reach the server and nobody else.
  */
+import { createServer } from 'node:http'
+import { connect as dial, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectClient, type ClientKind, type TestClient } from '../fixtures/clients/client.ts'
 import { json, remoteServer, result, type RemoteServer } from '../unit/transports/remote-server.ts'
@@ -75,6 +77,62 @@ describe('headers', () => {
     expect(stdout).toBe('')
     expect(stderr).toMatch(/BACKEND_NEEDS_AUTH.*401/)
     expect(stderr).not.toMatch(/s3cret|who are you/)
+  })
+})
+
+describe('through a proxy', () => {
+  const sandbox = createSandbox()
+  const told: string[] = []
+  const proxy = createServer().on('connect', (request, socket, head: Buffer) => {
+    const signed = Buffer.from((request.headers['proxy-authorization'] ?? '').slice('Basic '.length), 'base64').toString()
+    told.push(signed)
+    socket.on('error', () => {})
+    if (signed !== 'me:p@ss-s3cret') return void socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n')
+    const target = dial(Number(request.url?.split(':').at(-1)), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      target.write(head)
+      target.pipe(socket).pipe(target)
+    }).on('error', () => socket.destroy())
+  })
+  let server: RemoteServer
+  let at = ''
+  beforeAll(async () => {
+    await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+    at = `127.0.0.1:${(proxy.address() as AddressInfo).port}`
+    server = await remoteServer(asked => {
+      const { message, method, response } = asked
+      if (method !== 'POST') return void response.writeHead(405).end()
+      if (message?.method === 'initialize') return result(asked, { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 'far', version: '1' } })
+      if (message?.method === 'tools/list') return result(asked, { tools: [{ name: 'who', inputSchema: { type: 'object' } }] })
+      if (message?.id === undefined) return void response.writeHead(202).end()
+      json(asked, 400, { jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'no such method' } })
+    })
+  })
+  afterAll(async () => {
+    proxy.close()
+    await server.close()
+    await sandbox.dispose()
+  })
+  const url = (): string => `http://far.example.test:${new URL(server.url).port}/mcp`
+
+  it.each(['http://', ''])('that wants credentials, written as %j HOST:PORT', async scheme => {
+    const env = { ...sandbox.env, HTTP_PROXY: `${scheme}me:p%40ss-s3cret@${at}` }
+    const client = await connectClient({ kind: 'v1', command: process.execPath, args: [bin, 'connect', url(), '--debug'], env, cwd: sandbox.dir })
+    expect((await client.tools()).map(tool => tool['name'])).toEqual(['who'])
+    await client.close()
+    expect(new Set(told.splice(0))).toEqual(new Set(['me:p@ss-s3cret']))
+    for (const { request } of server.asked) expect(JSON.stringify(request.rawHeaders)).not.toMatch(/proxy-auth|s3cret/i)
+    expect(client.stderr()).not.toMatch(/s3cret|cEBzcy1zM2NyZX/)
+  })
+
+  it.each([
+    ['that is given others', () => `http://me:0ther-s3cret@${at}`, /the proxy on the way answered 407 it wants credentials.*HTTP_PROXY/s],
+    ['that is away', () => 'http://me:0ther-s3cret@127.0.0.1:1', /the proxy on the way cannot be reached \(ECONNREFUSED\)/],
+    ['that is none', () => 'ftp://me:0ther-s3cret@x', /HTTP_PROXY does not name a proxy/],
+  ])('%s', async (_name, proxied, text) => {
+    const { stderr } = await sandbox.run(['connect', url(), '--debug'], { hold: 1500, env: { HTTP_PROXY: proxied() } })
+    expect(stderr.replace(/"hint":"([^"]*)".*"msg":"([^"]*)"/g, '$2 $1')).toMatch(text)
+    expect(stderr).not.toMatch(/s3cret|internal error/)
   })
 })
 
