@@ -2,7 +2,7 @@
 import type { Path } from '../config/problems.ts'
 import { isRaw } from '../config/spellings.ts'
 import type { Client, Place, Surroundings } from './client.ts'
-import { applicationSupport, inHome, inProject, join, named } from './folders.ts'
+import { applicationSupport, inHome, inProject, join, local, named } from './folders.ts'
 import { claudeCode as claudeCodeNotation, literal } from './notation.ts'
 import { plainStdio } from './shapes.ts'
 
@@ -10,13 +10,24 @@ const container: Path = ['mcpServers']
 
 const desktopFolder = (on: Surroundings): string => join(on, applicationSupport(on), 'Claude')
 
+/** Where Windows keeps the files of its package: since February 2026 its installer makes one. */
+const desktopPackage = (on: Surroundings): string => join(on, local(on), 'Packages', 'Claude_pzs8sxrjxfjjc')
+
+/** A packaged application sees its own copy of %APPDATA%, and the common one for what it has not written itself. */
+function desktopFiles(on: Surroundings): readonly string[] {
+  const name = 'claude_desktop_config.json'
+  const common = join(on, desktopFolder(on), name)
+  if (on.platform !== 'win32' || !on.exists(desktopPackage(on))) return [common]
+  const own = join(on, desktopPackage(on), 'LocalCache', 'Roaming', 'Claude', name)
+  return on.exists(common) && !on.exists(own) ? [common] : [own, common]
+}
+
 export const claudeDesktop: Client = {
   id: 'claude-desktop',
   title: 'Claude Desktop',
-  traces: on => [desktopFolder(on)],
-  places: on => [
-    { scope: 'user', file: join(on, desktopFolder(on), 'claude_desktop_config.json'), format: 'json', at: container },
-  ],
+  traces: on => [desktopFolder(on), ...(on.platform === 'win32' ? [desktopPackage(on)] : [])],
+  places: on =>
+    desktopFiles(on).map((file, index): Place => ({ scope: 'user', file, format: 'json', at: container, readOnly: index > 0 })),
   notation: literal,
   stdio: plainStdio,
   // It skips remote entries as invalid; those go through its Connectors.
@@ -29,13 +40,16 @@ const codeFile = (on: Surroundings): string => {
   return folder === undefined ? inHome(on, '.claude.json') : join(on, folder, '.claude.json')
 }
 
-const localPlace = (file: string, project: string): Place => ({
+const localPlace = (file: string, project: string, folder = project): Place => ({
   scope: 'local',
   file,
   format: 'json',
   at: ['projects', project, 'mcpServers'],
-  folder: project,
+  folder,
 })
+
+/** What Claude Code calls a project: its folder, on Windows with forward slashes. */
+const keyOf = ({ platform, cwd }: Surroundings): string => (platform === 'win32' ? cwd.replaceAll('\\', '/') : cwd)
 
 export const claudeCode: Client = {
   id: 'claude-code',
@@ -43,6 +57,7 @@ export const claudeCode: Client = {
   traces: on => [codeFile(on), named(on, 'CLAUDE_CONFIG_DIR') ?? inHome(on, '.claude')],
   places(on) {
     const file = codeFile(on)
+    const key = keyOf(on)
     return [
       {
         scope: 'user',
@@ -52,11 +67,11 @@ export const claudeCode: Client = {
         others: document => {
           const projects = isRaw(document) && isRaw(document['projects']) ? document['projects'] : {}
           return Object.entries(projects)
-            .filter(([folder, project]) => folder !== on.cwd && isRaw(project) && isRaw(project['mcpServers']))
+            .filter(([folder, project]) => folder !== key && isRaw(project) && isRaw(project['mcpServers']))
             .map(([folder]) => ({ ...localPlace(file, folder), readOnly: true }))
         },
       },
-      localPlace(file, on.cwd),
+      localPlace(file, key, on.cwd),
       { scope: 'project', file: inProject(on, '.mcp.json'), format: 'json', at: container, folder: on.cwd },
     ]
   },

@@ -30,6 +30,9 @@ export const xdgConfig = (on: Surroundings): string => named(on, 'XDG_CONFIG_HOM
 /** `%APPDATA%`. */
 export const roaming = (on: Surroundings): string => named(on, 'APPDATA') ?? inHome(on, 'AppData', 'Roaming')
 
+/** `%LOCALAPPDATA%`. */
+export const local = (on: Surroundings): string => named(on, 'LOCALAPPDATA') ?? inHome(on, 'AppData', 'Local')
+
 /** Application Support on macOS, %APPDATA% on Windows, ~/.config elsewhere. */
 export function applicationSupport(on: Surroundings): string {
   if (on.platform === 'darwin') return inHome(on, 'Library', 'Application Support')

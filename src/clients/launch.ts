@@ -36,7 +36,8 @@ export function lastingNode({ on, node }: Pick<LaunchOptions, 'on' | 'node'>): s
   const other = names
     .map(folder => join(on, folder, on.platform === 'win32' ? 'node.exe' : 'node'))
     .find(path => !passing.test(path) && real(path) === own)
-  return other ?? node
+  // Windows does not say where a link of fnm leads: what it leads to stays when its shell is gone.
+  return other ?? (own !== undefined && !passing.test(own) ? own : node)
 }
 
 /** Without these, the program that a client starts would look for its config and state elsewhere. */

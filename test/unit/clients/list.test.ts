@@ -36,6 +36,16 @@ describe('the user’s file', () => {
     expect(userFile('cline', linux({}, ['/home/ann/.cline', extension]))).toBe(extension)
   })
 
+  it('of Claude Desktop as a package of Windows is the package’s own, unless it still reads the common one', () => {
+    const folder = 'C:\\Users\\ann\\AppData\\Local\\Packages\\Claude_pzs8sxrjxfjjc'
+    const own = `${folder}\\LocalCache\\Roaming\\Claude\\claude_desktop_config.json`
+    const common = 'C:\\Users\\ann\\AppData\\Roaming\\Claude\\claude_desktop_config.json'
+    const of = (...exists: string[]) => userFile('claude-desktop', windows({}, exists))
+    expect([of(), of(common), of(folder), of(folder, common), of(folder, common, own)]).toEqual([common, common, own, common, own])
+    // What stands in the other is still found by import.
+    expect(clientOf('claude-desktop').places(windows({}, [folder, common, own])).map(({ file, readOnly }) => [file, readOnly])).toEqual([[own, false], [common, true]])
+  })
+
   it('is the one OpenCode has, whatever its ending', () => {
     expect(userFile('opencode', linux({}, ['/home/ann/.config/opencode/opencode.jsonc']))).toBe('/home/ann/.config/opencode/opencode.jsonc')
   })
@@ -73,6 +83,8 @@ it('a project is a workspace to VS Code, and the other way round to Cursor', () 
   expect(writtenPlace(clientOf('cursor'), 'workspace', linux())?.file).toBe('/work/shop/.cursor/mcp.json')
   expect(writtenPlace(clientOf('windsurf'), 'project', linux())).toBeUndefined()
   expect(writtenPlace(clientOf('claude-code'), 'local', linux())?.at).toEqual(['projects', '/work/shop', 'mcpServers'])
+  // Claude Code reads no other key there (https://github.com/PrefectHQ/fastmcp/issues/5094).
+  expect(writtenPlace(clientOf('claude-code'), 'local', windows())).toMatchObject({ at: ['projects', 'D:/shop', 'mcpServers'], folder: 'D:\\shop' })
 })
 
 describe('what we write', () => {

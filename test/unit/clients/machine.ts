@@ -9,6 +9,6 @@ export const mac = (env: Record<string, string> = {}): Surroundings => ({
   platform: 'darwin', env, home: '/Users/ann', cwd: '/Users/ann/shop', exists: () => false,
 })
 
-export const windows = (env: Record<string, string> = {}): Surroundings => ({
-  platform: 'win32', env, home: 'C:\\Users\\ann', cwd: 'D:\\shop', exists: () => false,
+export const windows = (env: Record<string, string> = {}, exists: readonly string[] = []): Surroundings => ({
+  platform: 'win32', env, home: 'C:\\Users\\ann', cwd: 'D:\\shop', exists: path => exists.includes(path),
 })

@@ -109,6 +109,13 @@ describe('our entry', () => {
       try {
         symlinkSync(join(cellar, 'node'), join(lasting, 'node'))
         expect(lastingNode({ on: linux({ PATH: `${cellar}:${lasting}` }), node: join(cellar, 'node') })).toBe(join(lasting, 'node'))
+        // As fnm has it on Windows: a link for each shell, which is all that is on the PATH.
+        const shell = join(dir, 'fnm_multishells', '12_34')
+        mkdirSync(shell, { recursive: true })
+        writeFileSync(join(lasting, 'node.exe'), '')
+        symlinkSync(join(lasting, 'node.exe'), join(shell, 'node.exe'))
+        const on = { ...linux({ PATH: shell }), exists: () => true }
+        expect(lastingNode({ on, node: join(shell, 'node.exe') })).toBe(join(lasting, 'node.exe'))
       } finally {
         rmSync(lasting, { recursive: true })
       }
