@@ -24,7 +24,7 @@ export function readEnvFiles(paths: readonly string[], files: Set<string>): EnvF
       if (!stat.isFile()) missing.push({ file, reason: 'this is no file:' })
       else if (stat.size > maxBytes) missing.push({ file, reason: 'larger than 1 MiB:' })
       else {
-        const { text, left } = assignments(readFileSync(file, 'utf8'))
+        const { text, left } = assignments(readFileSync(file, 'utf8').replace(/^\ufeff/, ''))
         if (left.length > 0) odd.push({ file, lines: left })
         for (const [name, value] of Object.entries(parseEnv(text))) if (value !== undefined) values[name] = value
       }

@@ -153,8 +153,10 @@ function fromFile(
     const stat = fstatSync(handle)
     if (!stat.isFile()) return { code: 'MISSING_FILE', message: `${file} is no file` }
     if (stat.size > maxFileBytes) return { code: 'MISSING_FILE', message: `${file} is larger than 64 KiB` }
-    // Every editor and `echo` end a file with a newline that is no part of the value.
-    const value = readFileSync(handle, 'utf8').replace(/\r?\n$/, '')
+    const bytes = readFileSync(handle)
+    if (bytes[0] === 0xff && bytes[1] === 0xfe) return { code: 'MISSING_FILE', message: `${file} is UTF-16`, hint: 'save the file as UTF-8' }
+    // Every editor and `echo` end a file with a newline that is no part of the value; those of Windows may begin it with a mark.
+    const value = bytes.toString('utf8').replace(/^\ufeff/, '').replace(/\r?\n$/, '')
     secrets.push(value)
     return value
   } catch (error) {

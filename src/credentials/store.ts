@@ -87,7 +87,8 @@ function readEntries(file: string): Map<string, string> {
   if (text === undefined) return new Map()
   let value: unknown
   try {
-    value = JSON.parse(text)
+    // Editors of Windows may begin a file with a mark.
+    value = JSON.parse(text.replace(/^\ufeff/, ''))
   } catch {
     // The parser's own message quotes the file.
     throw new McpError('CREDENTIALS_INVALID', `${file} is not JSON`, { hint: 'it should read {"NAME": "value"}' })

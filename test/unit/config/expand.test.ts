@@ -12,6 +12,8 @@ beforeAll(() => {
   base = mkdtempSync(join(tmpdir(), 'expand-'))
   writeFileSync(join(base, 'token'), 'from-file\n')
   writeFileSync(join(base, 'lines'), 'one\ntwo\r\n')
+  writeFileSync(join(base, 'marked'), '\ufefffrom-windows\r\n')
+  writeFileSync(join(base, 'wide'), Buffer.from('\ufeffx\r\n', 'utf16le'))
   writeFileSync(join(base, 'large'), 'x'.repeat(65_537))
 })
 afterAll(() => rmSync(base, { recursive: true }))
@@ -37,6 +39,7 @@ describe('a reference', () => {
     ['${env:NONE:-a:-b}', 'a:-b'],
     ['${file:token}', 'from-file'],
     ['${file:lines}', 'one\ntwo'],
+    ['${file:marked}', 'from-windows'],
     ['${file:none:-fallback}', 'fallback'],
     ['Bearer ${cred:github}', 'Bearer stored'],
     ['${cred:SHARED}', 'stored'],
@@ -67,6 +70,8 @@ describe('a reference', () => {
     ['${file:}', 'BAD_REFERENCE', /names no file/],
     ['${file:.}', 'MISSING_FILE', /is no file/],
     ['${file:large}', 'MISSING_FILE', /64 KiB/],
+    // What `>` of an older PowerShell writes.
+    ['${file:wide}', 'MISSING_FILE', /is UTF-16/],
   ])('%s is refused as %s', (text, code, message) => {
     const { value, troubles } = expandText(text, lookup(env))
     expect(value).toBeUndefined()

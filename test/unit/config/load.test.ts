@@ -194,6 +194,13 @@ describe('paths', () => {
     expect(backend(loaded, 'a').endpoints).toMatchObject([{ env: { A: '1', B: '2', C: '3' } }])
     expect(loaded.files).toEqual([loaded.file, join(folder, 'one.env'), join(folder, 'two.env')])
   })
+
+  it('of an env file as editors of Windows write it', async () => {
+    write('marked.env', '\ufeffA=1\r\nB="2"\r\n')
+    const loaded = await load({ mcpServers: { a: { command: 'x', envFile: 'marked.env' } } })
+    expect(backend(loaded, 'a').endpoints).toMatchObject([{ env: { A: '1', B: '2' } }])
+    expect(loaded.problems).toEqual([])
+  })
 })
 
 describe('a value that concerns one backend', () => {
