@@ -8,8 +8,8 @@ import type { Change, Granted, Interest, JsonObject, Watch, Watcher } from '../.
 import { McpError, rpcCodes, toMcpError } from '../../gateway/errors.ts'
 import type { Log } from '../../gateway/log.ts'
 import type { RequestId } from '../../transports/channel.ts'
-import { isObject } from '../asks.ts'
-import { covers, grantedOf, isEmpty, joined, readFilter, supported, touches, writeFilter, type Filter } from './filters.ts'
+import { covers, isEmpty, readFilter, touches, writeFilter, type Filter } from './filters.ts'
+import { Wishes, type Ear } from './wishes.ts'
 import { changedMethod, listKinds, taskMethod, updatedMethod } from './wire.ts'
 
 export interface SubscriptionsOptions {
@@ -45,14 +45,10 @@ interface Stream {
   /** What the server said it honours; undefined before it did and when it never will. */
   honoured: Filter | undefined
   over: boolean
+  /** What ended it. */
+  error?: McpError | undefined
   settle(): void
   readonly settled: Promise<void>
-}
-
-interface Ear {
-  readonly watcher: Watcher
-  interest: Interest
-  waiting: ((granted: Granted) => void)[]
 }
 
 const changeMethods: ReadonlyMap<string, Change> = new Map(
@@ -62,31 +58,35 @@ const changeMethods: ReadonlyMap<string, Change> = new Map(
 export class Subscriptions {
   private readonly options: SubscriptionsOptions
   private readonly timing: Timing
-  private readonly ears = new Set<Ear>()
+  private readonly wishes: Wishes
   private readonly streams = new Set<Stream>()
   private current: Stream | undefined
+  /** One that the server has not yet taken on. */
+  private opening: Stream | undefined
   private settling = false
   private unsettled = false
   private trimming = false
   private closed = false
   /** A server that knows no such request is not asked again. */
   private refusal: Error | undefined
-  private missed = false
   private failures = 0
-  private timer: NodeJS.Timeout | undefined
+  private refusals = 0
+  private retrying: NodeJS.Timeout | undefined
+  private shrinking: NodeJS.Timeout | undefined
 
   constructor(options: SubscriptionsOptions) {
     this.options = options
     this.timing = { ...usual, ...options.timing }
+    this.wishes = new Wishes(options.capabilities)
   }
 
   watch(watcher: Watcher): Watch {
-    const ear: Ear = { watcher, interest: watcher.interest, waiting: [] }
-    this.ears.add(ear)
+    const ear: Ear = { watcher, interest: watcher.interest, waiting: [], missed: 0 }
+    this.wishes.ears.add(ear)
     const nothing = (): Granted => ({ lists: [], resources: [], refused: new Map() })
     const update = (interest: Interest): Promise<Granted> => {
-      if (!this.ears.has(ear)) return Promise.resolve(nothing())
-      ear.interest = interest
+      if (!this.wishes.ears.has(ear)) return Promise.resolve(nothing())
+      this.wishes.change(ear, interest)
       return new Promise(resolve => {
         ear.waiting.push(resolve)
         this.settle()
@@ -96,7 +96,7 @@ export class Subscriptions {
       granted: update(watcher.interest),
       update,
       close: () => {
-        if (!this.ears.delete(ear)) return
+        if (!this.wishes.ears.delete(ear)) return
         // Whoever listens elsewhere by now must not wait for this server.
         for (const resolve of ear.waiting) resolve(nothing())
         this.settle()
@@ -115,7 +115,7 @@ export class Subscriptions {
     stream.honoured = readFilter(params?.['notifications'])
     stream.settle()
     // Whoever opened it may have given up waiting.
-    if (this.missed && !this.settling && stream === this.current) this.announce(stream)
+    if (!this.settling && stream === this.current) this.wishes.announce(stream.honoured)
   }
 
   /** A notification that is about no call. Returns false when it came on a stream that is none of ours. */
@@ -142,7 +142,8 @@ export class Subscriptions {
 
   close(): void {
     this.closed = true
-    clearTimeout(this.timer)
+    clearTimeout(this.retrying)
+    clearTimeout(this.shrinking)
     for (const stream of this.streams) stream.settle()
     this.streams.clear()
     this.current = undefined
@@ -155,7 +156,7 @@ export class Subscriptions {
   }
 
   private tell(change: Change, wants: (ear: Ear) => boolean): void {
-    for (const ear of [...this.ears]) if (wants(ear)) ear.watcher.change(change)
+    for (const ear of [...this.wishes.ears]) if (wants(ear)) ear.watcher.change(change)
   }
 
   /** Brings the stream in line with what is wanted, now and for as long as that keeps changing. */
@@ -168,48 +169,67 @@ export class Subscriptions {
   }
 
   private async align(): Promise<void> {
+    this.wishes.begin()
     while (this.unsettled) {
       this.unsettled = false
       await this.step()
     }
     this.settling = false
+    if (!this.wishes.refusing) this.refusals = 0
+    else if (!this.retrying && !this.closed) this.retry(this.refusals++, () => this.wishes.again())
+    this.wishes.announce(this.current?.honoured)
     this.grant()
   }
 
   private async step(): Promise<void> {
     if (this.closed || this.refusal) return
-    const want = supported(joined([...this.ears].map(ear => ear.interest)), this.options.capabilities)
+    const asked = this.wishes.asked()
+    const want = this.wishes.filterOf(asked.values())
     const { current } = this
     const exact = current !== undefined && covers(want, current.filter)
     if (isEmpty(want)) {
-      clearTimeout(this.timer)
+      clearTimeout(this.shrinking)
       if (current) this.drop(current)
+      if (this.wishes.took(asked)) this.unsettled = true
       return
     }
     if (current && covers(current.filter, want) && (exact || !this.trimming)) {
-      if (!exact) this.later(this.timing.trim, () => this.trim())
+      if (!exact) this.shrink()
+      if (this.wishes.took(asked)) this.unsettled = true
       return
     }
-    clearTimeout(this.timer)
+    clearTimeout(this.shrinking)
     this.trimming = false
-    const next = this.open(want)
+    const next = (this.opening = this.open(want))
     await next.settled
-    if (next.over) {
-      // Better to hear a part than nothing, until the next attempt.
-      if (current && !current.over) this.current = current
-      return
-    }
+    this.opening = undefined
+    if (next.over) return this.failed(next, asked, current)
     if (current) this.drop(current)
+    this.wishes.took(asked)
     this.failures = 0
-    if (this.missed) this.announce(next)
     // Somebody may have come or gone while this stream was being opened.
     this.unsettled = true
   }
 
-  /** A stream that carries what nobody wants any more makes way for one that does not. */
-  private trim(): void {
-    this.trimming = true
-    this.settle()
+  /** Better to hear a part than nothing: the stream before, if it still is one, stays. */
+  private failed({ error }: Stream, asked: ReadonlyMap<Ear, Interest>, before: Stream | undefined): void {
+    const kept = before?.over === false ? before : undefined
+    this.current = kept
+    if (before && !kept) this.wishes.lost()
+    if (this.refusal) return
+    // Only an answer can be about what was asked.
+    if (error?.details.rpc && this.wishes.refused(asked, error, kept?.filter)) this.unsettled = true
+    else this.missed(error, kept !== undefined)
+  }
+
+  /** A stream that carries what nobody wants any more makes way, after a while, for one that does not. */
+  private shrink(): void {
+    clearTimeout(this.shrinking)
+    const trim = (): void => {
+      this.trimming = true
+      this.settle()
+    }
+    this.shrinking = setTimeout(trim, this.timing.trim).unref()
   }
 
   private open(filter: Filter): Stream {
@@ -222,18 +242,12 @@ export class Subscriptions {
     const limit = setTimeout(resolve, this.timing.acknowledge).unref()
     void settled.then(() => clearTimeout(limit))
     this.options
-      .listen(writeFilter(filter.lists, filter.resources, filter.extra), this.extensions(), stream.source, id => (stream.id = id))
+      .listen(writeFilter(filter.lists, filter.resources, filter.extra), this.wishes.extensions, stream.source, id => (stream.id = id))
       .then(
         () => this.lost(stream, undefined),
         error => this.lost(stream, toMcpError(error)),
       )
     return stream
-  }
-
-  /** Filters of extensions may need the extension declared. */
-  private extensions(): JsonObject {
-    const all = [...this.ears].map(ear => ear.watcher.client.capabilities['extensions'])
-    return Object.assign({}, ...all.filter(isObject)) as JsonObject
   }
 
   private drop(stream: Stream): void {
@@ -247,40 +261,38 @@ export class Subscriptions {
   private lost(stream: Stream, error: McpError | undefined): void {
     if (stream.over || this.closed) return
     const wasCurrent = this.current === stream
+    stream.error = error
     this.drop(stream)
     if (!wasCurrent) return
     if (error?.details.rpc?.code === rpcCodes.methodNotFound) {
       this.refusal = error
       return
     }
-    this.missed = true
-    const pause = Math.min(this.timing.retry * 2 ** this.failures++, this.timing.maxRetry)
-    this.options.log.debug({ error: error?.message, pause }, 'change notifications lost')
-    this.later(pause * (0.5 + Math.random() / 2), () => this.settle())
+    // One that is still being opened is seen to there.
+    if (this.opening === stream) return
+    this.missed(error, false)
   }
 
-  private later(ms: number, what: () => void): void {
-    clearTimeout(this.timer)
-    this.timer = setTimeout(what, ms).unref()
+  private missed(error: McpError | undefined, isKept: boolean): void {
+    this.wishes.lost(isKept)
+    this.options.log.debug({ error: error?.message, failures: this.failures }, 'change notifications lost')
+    this.retry(this.failures++)
   }
 
-  /** Nobody knows what changed while there was no stream: everything may have. */
-  private announce({ honoured }: Stream): void {
-    if (!honoured) return
-    this.missed = false
-    for (const list of listKinds)
-      if (honoured.lists.has(list)) this.tell({ kind: 'list', list }, ear => ear.interest.lists.includes(list))
-    for (const uri of honoured.resources)
-      this.tell({ kind: 'resource', params: { uri } }, ear => ear.interest.resources.includes(uri))
+  /** `times`: how often it was in vain. */
+  private retry(times: number, before?: () => void): void {
+    clearTimeout(this.retrying)
+    const again = (): void => {
+      this.retrying = undefined
+      before?.()
+      this.settle()
+    }
+    const pause = Math.min(this.timing.retry * 2 ** times, this.timing.maxRetry)
+    this.retrying = setTimeout(again, pause * (0.5 + Math.random() / 2)).unref()
   }
 
   private grant(): void {
-    const reason = this.refusal ?? new McpError('BACKEND_ERROR', 'the server does not tell of changes to this resource')
-    for (const ear of this.ears) {
-      const waiting = ear.waiting.splice(0)
-      if (waiting.length === 0) continue
-      const granted = grantedOf(ear.interest, this.current?.honoured, reason)
-      for (const resolve of waiting) resolve(granted)
-    }
+    const unsaid = this.refusal ?? new McpError('BACKEND_ERROR', 'the server does not tell of changes to this resource')
+    this.wishes.grant(this.current?.honoured, unsaid)
   }
 }

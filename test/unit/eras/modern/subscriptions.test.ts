@@ -282,6 +282,115 @@ describe('a lost stream', () => {
   })
 })
 
+describe('a stream that is refused for what one of the watchers wants', () => {
+  const refusal = backendError({ code: -32602, message: 'no such resource' })
+  /** A server that refuses every stream that names one of these. */
+  function refusing(bad: Set<string>) {
+    const rig = open(everything, false)
+    const serve = async (): Promise<void> => {
+      for (let at = 0; ; at++) {
+        await quiet()
+        const stream = rig.streams[at]
+        if (!stream) return
+        const uris = (stream.filter['resourceSubscriptions'] ?? []) as string[]
+        if (uris.some(uri => bad.has(uri))) stream.end(refusal)
+        else rig.subscriptions.acknowledged(stream.id, { notifications: stream.filter })
+      }
+    }
+    let served = Promise.resolve()
+    return { ...rig, serve: () => (served = served.then(serve)), tell: (uri: string) => rig.subscriptions.notified(undefined, 'notifications/resources/updated', { uri }) }
+  }
+  const updated = (uri: string): Change => ({ kind: 'resource', params: { uri } })
+
+  it('is refused to that one alone, among many who come together', async () => {
+    const { streams, watch, serve, tell } = refusing(new Set(['a:13', 'a:77']))
+    const all = Array.from({ length: 100 }, (_, number) => watch(interest([], [`a:${number}`])))
+    await serve()
+    const granted = await Promise.all(all.map(({ granted }) => granted))
+    expect(granted.flatMap(({ resources }, number) => (resources.length > 0 ? [] : [number]))).toEqual([13, 77])
+    expect(granted[13]?.refused.get('a:13')).toBe(refusal)
+    expect(streams.length).toBeLessThan(40)
+    expect(all.flatMap(({ heard }) => heard)).toEqual([])
+    for (let number = 0; number < 100; number++) tell(`a:${number}`)
+    expect(all[12]?.heard).toEqual([updated('a:12')])
+  })
+
+  it('costs no more attempts however many want the same', async () => {
+    const { streams, watch, serve } = refusing(new Set(['a:bad']))
+    const all = [watch(interest(['tools'])), ...Array.from({ length: 50 }, () => watch(interest([], ['a:bad'])))]
+    await serve()
+    expect((await all[0]?.granted)?.lists).toEqual(['tools'])
+    expect((await all[50]?.granted)?.refused.get('a:bad')).toBe(refusal)
+    expect(streams.length).toBeLessThan(20)
+  })
+
+  it('leaves to others, and to that one, what they had', async () => {
+    const { streams, watch, serve, tell } = refusing(new Set(['a:bad']))
+    const [one, other] = [watch(interest([], ['a:1'])), watch(interest([], ['a:2']))]
+    await serve()
+    const update = one.update(interest([], ['a:1', 'a:bad']))
+    await serve()
+    expect([...(await update).refused.keys()]).toEqual(['a:bad'])
+    tell('a:1')
+    tell('a:2')
+    expect([one.heard, other.heard]).toEqual([[updated('a:1')], [updated('a:2')]])
+    const before = streams.length
+    expect((await one.update(interest([], ['a:1']))).resources).toEqual(['a:1'])
+    expect(streams).toHaveLength(before)
+    expect(streams.at(0)?.cancellation.cancelled).toBe(false)
+  })
+
+  it('does not keep a lost stream from being opened again soon, nor newcomers waiting', async () => {
+    const { streams, watch, serve } = refusing(new Set(['a:bad']))
+    const [bad, one] = [watch(interest([], ['a:bad'])), watch(interest([], ['a:1']))]
+    await serve()
+    for (let round = 0; round < 10; round++) {
+      await vi.advanceTimersByTimeAsync(60_000)
+      await serve()
+    }
+    streams.findLast(({ cancellation }) => !cancellation.cancelled)?.end()
+    await quiet()
+    await vi.advanceTimersByTimeAsync(1000)
+    await serve()
+    expect(one.heard).toEqual([updated('a:1')])
+    const before = streams.length
+    const newcomer = watch(interest([], ['a:2']))
+    await serve()
+    expect((await newcomer.granted).resources).toEqual(['a:2'])
+    expect(streams.slice(before).map(({ filter }) => filter)).toEqual([{ resourceSubscriptions: ['a:1', 'a:2'] }])
+    expect(bad.heard).toEqual([])
+  })
+
+  it('is asked for again later, ever more seldom, and told of once it is taken', async () => {
+    const wrong = new Set(['a:late'])
+    const { streams, watch, serve } = refusing(wrong)
+    const [late, one] = [watch(interest([], ['a:late'])), watch(interest([], ['a:1']))]
+    await serve()
+    const counts: number[] = []
+    for (let minute = 0; minute < 10; minute++) {
+      for (let second = 0; second < 60; second++) {
+        await vi.advanceTimersByTimeAsync(1000)
+        await serve()
+      }
+      counts.push(streams.length)
+    }
+    expect((counts[9] as number) - (counts[8] as number)).toBeLessThanOrEqual(2)
+    wrong.clear()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await serve()
+    expect([late.heard, one.heard]).toEqual([[updated('a:late')], []])
+  })
+
+  it('ends after some attempts where the server refuses everything', async () => {
+    const uris = Array.from({ length: 500 }, (_, number) => `a:${number}`)
+    const { streams, watch, serve } = refusing(new Set(uris))
+    const all = uris.map(uri => watch(interest([], [uri])))
+    await serve()
+    expect((await all[499]?.granted)?.refused.get('a:499')).toBe(refusal)
+    expect(streams.length).toBeLessThanOrEqual(66)
+  })
+})
+
 describe('a server that is slow to acknowledge', () => {
   it('has its watchers told, once it has, that they may have missed something', async () => {
     const { streams, subscriptions, watch } = open(everything, false)
