@@ -67,7 +67,13 @@ export async function relay({ client }: { readonly client: string | undefined },
   return code
 }
 
-const wayOf = (socket: Socket): Way => ({ from: socket, to: socket, close: () => void socket.destroy() })
+/** libuv closes a named pipe 50 ms after its one end is closed, whatever the other still has to say (src/win/pipe.c). */
+const wayOf = (socket: Socket): Way => ({
+  from: socket,
+  to: socket,
+  isWhole: process.platform === 'win32',
+  close: () => void socket.destroy(),
+})
 
 /** Whether the config lets `run` start a daemon. Most configs do not mention it, and those need not be loaded for it. */
 async function isEnabled(file: string, context: Context): Promise<boolean> {

@@ -14,6 +14,11 @@ export interface Held {
 /** Of all lines kept; beyond it the oldest go, which are the likeliest to have been read. */
 const maxUnreadBytes = 32 * 1024 * 1024
 
+/** A client that says no more is owed answers until so long after its last request; as over stdio, milliseconds. */
+const lingerMs = 6_000
+/** How often to look whether it still is, milliseconds. */
+export const lookMs = 20
+
 export class Ledger {
   private readonly isToldAgain: (id: RequestId) => boolean
   private readonly maxBytes: number
@@ -24,6 +29,8 @@ export class Ledger {
   private readonly unread = new Map<number, Buffer>()
   private unreadBytes = 0
   private readonly takenBack = new Set<RequestId>()
+  /** When the last request was written, monotonic milliseconds. */
+  private askedAt = -Infinity
 
   /** `isToldAgain`: the next daemon is asked this open request without its line. */
   constructor(isToldAgain: (id: RequestId) => boolean, maxBytes = maxUnreadBytes) {
@@ -37,6 +44,7 @@ export class Ledger {
     for (const { id, method } of messages) {
       if (method === undefined || id === undefined || id === null) continue
       this.open.set(id, this.written)
+      this.askedAt = performance.now()
       isNeeded ||= !this.isToldAgain(id)
     }
     if (!isNeeded) return
@@ -57,6 +65,11 @@ export class Ledger {
       if (end > read) break
       this.drop(end)
     }
+  }
+
+  /** Whether a client that says no more still waits for an answer. */
+  get isOwed(): boolean {
+    return this.open.size > 0 && performance.now() - this.askedAt < lingerMs
   }
 
   /** The client does not want it any more. */

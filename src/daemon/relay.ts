@@ -8,7 +8,7 @@ import { McpError } from '../gateway/errors.ts'
 import type { Message, RequestId } from '../transports/channel.ts'
 import { CatchUp } from './catch-up.ts'
 import { isGoodbye, readGoodbye, type Farewell, type Goodbye } from './hello.ts'
-import { Ledger, type Held } from './ledger.ts'
+import { Ledger, lookMs, type Held } from './ledger.ts'
 import { lineOf } from './long-line.ts'
 import { envelopes } from './observe.ts'
 import { Splitter, type Piece } from './splitter.ts'
@@ -17,6 +17,8 @@ import { Splitter, type Piece } from './splitter.ts'
 export interface Way {
   readonly from: Readable
   readonly to: Writable
+  /** To end `to` ends `from` as well, after a moment: so it is with the pipes of Windows. */
+  readonly isWhole?: boolean | undefined
   close(): void
 }
 
@@ -129,7 +131,7 @@ export class Relay {
   private release(): void {
     if (this.leaving) return
     for (const line of this.taken()) this.forward(line)
-    if (this.inputEnded) this.way?.to.end()
+    if (this.inputEnded) this.part(this.way)
   }
 
   private fromClient(pieces: readonly Piece[]): void {
@@ -220,8 +222,14 @@ export class Relay {
     this.inputEnded = true
     const rest = this.said.rest()
     if (rest) this.fromClient([{ bytes: Buffer.concat([rest, newline]), isWhole: true }])
-    if (this.isOpen && this.held.length === 0) this.way?.to.end()
+    if (this.isOpen && this.held.length === 0) this.part(this.way)
     else if (!this.way && !this.isOwed) this.end()
+  }
+
+  /** Says that nothing more comes. */
+  private part(way: Way | undefined): void {
+    if (way?.isWhole && this.way === way && this.ledger.isOwed) setTimeout(() => this.part(way), lookMs)
+    else way?.to.end()
   }
 
   private lost(way: Way): void {

@@ -458,6 +458,21 @@ describe('a relay', () => {
     expect(got).toMatchObject([{ id: 1, error: { data: { code: 'DAEMON_DIED' } } }])
   })
 
+  // Written from documentation; no real Windows has run this.
+  it('keeps a pipe of Windows whole until the client has its last answer', async () => {
+    const { input, send, got, at, open, relay } = rig()
+    Object.assign(at(0), { isWhole: true })
+    await open()
+    send({ id: 1, method: 'tools/call' })
+    input.end()
+    await quiet(60)
+    expect(at(0).ended).toBe(false)
+    at(0).say({ id: 1, result: { late: true } })
+    await relay.over
+    expect(at(0).ended).toBe(true)
+    expect(got).toMatchObject([{ id: 1, result: { late: true } }])
+  })
+
   it('is over when the client goes while there is no daemon', async () => {
     const { input, relay, at, open } = rig(() => new Promise(() => {}))
     await open()
