@@ -32,7 +32,7 @@ export async function relay({ client }: { readonly client: string | undefined },
     env: io.env,
     client,
     script: io.script,
-    mayStart: () => isEnabled(file, context),
+    mayStart: async () => isNode && (await isEnabled(file, context)),
   }
   const say = (because: string | undefined): void => {
     if (because !== undefined && !globals.quiet) io.stderr.write(`note: ${because}\n`)
@@ -66,6 +66,12 @@ export async function relay({ client }: { readonly client: string | undefined },
   await close?.()
   return code
 }
+
+/**
+ * Claude Desktop runs a bundle inside itself (Electron): started again, what runs us is no Node but that application, which on
+ * macOS crashes and on Windows comes to the front.
+ */
+const isNode = process.versions['electron'] === undefined
 
 /** libuv closes a named pipe 50 ms after its one end is closed, whatever the other still has to say (src/win/pipe.c). */
 const wayOf = (socket: Socket): Way => ({

@@ -2,10 +2,12 @@
  * Many `run` processes, one daemon: who shares what, whose question reaches whom, and what a client notices when the daemon goes.
  * Processes are counted, not believed.
  */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually, type Answers, type ClientKind } from '../fixtures/clients/client.ts'
 import { initialize } from '../fixtures/clients/raw.ts'
-import { both, call, share, textOf } from './daemon-kit.ts'
+import { both, call, share, textOf, v1Only } from './daemon-kit.ts'
 
 const kinds: readonly ClientKind[] = ['v1', 'v1', 'v2-legacy', 'v2-modern', 'v2-modern']
 const named = (name: string): Answers => ({ elicit: () => ({ action: 'accept', content: { name } }) })
@@ -52,6 +54,25 @@ describe('five clients', () => {
     await eventually(() => (servers.some(pid => shared.sandbox.survivors().includes(pid)) ? undefined : true), 'orphans to end', killed + 5000 - Date.now())
     expect(shared.processes('v1.mjs')).toHaveLength(1)
     expect(shared.processes('everything-v2.mjs')).toHaveLength(1)
+  })
+})
+
+describe('a client that runs us inside itself', () => {
+  // As Claude Desktop does with a bundle: https://github.com/evoila/meho/issues/3341. Started again it would be no Node.
+  it('starts no daemon, and uses one that is there', async () => {
+    const shared = share(v1Only())
+    const preload = join(shared.sandbox.dir, 'electron.cjs')
+    writeFileSync(preload, "Object.defineProperty(process, 'versions', { value: { ...process.versions, electron: '39.0.0' } })")
+    const inside = { NODE_OPTIONS: `--require ${preload}` }
+    const alone = shared.raw(inside)
+    await initialize(alone)
+    expect(textOf(await alone.request('tools/call', call('old__echo', { message: 'in here' })))).toBe('in here')
+    expect(shared.daemons()).toEqual([])
+    await shared.run('daemon', 'start')
+    const joined = shared.raw(inside)
+    await initialize(joined)
+    expect(textOf(await joined.request('tools/call', call('old__echo', { message: 'over there' })))).toBe('over there')
+    expect(JSON.parse((await shared.run('daemon', 'status', '--json')).stdout)).toMatchObject({ clients: 1 })
   })
 })
 
