@@ -90,7 +90,9 @@ async function entryOf(client: Client, http: string | undefined, context: Contex
     throw new McpError('USAGE', `${client.title} reaches no remote server through its file`, {
       hint: `leave --http out, and write connect ${http} instead of run into it`,
     })
-  const launch = { command: 'npx', args: ['-y', 'mcp-proxy-server', 'run', '--client', client.id], env: {} }
+  // On Windows npx is a batch file, which not every client starts by itself.
+  const [command, ...words] = on.platform === 'win32' ? (['cmd', '/c', 'npx'] as const) : (['npx'] as const)
+  const launch = { command, args: [...words, '-y', 'mcp-proxy-server', 'run', '--client', client.id], env: {} }
   const headers = { Authorization: 'Bearer THE-TOKEN' }
   const value = http === undefined ? client.stdio(launch, 'hub') : client.http?.(http, headers, 'hub')
   const bytes = await changeDocument(undefined, place.format, place.file, [{ at: [...place.at, 'hub'], value }])

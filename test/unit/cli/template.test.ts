@@ -13,8 +13,10 @@ import { fakeIo } from './fake-io.ts'
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] }
 
-async function ran(...argv: string[]) {
-  const io = fakeIo({ env: { HOME: '/home/ann' }, cwd: '/tmp' })
+const ran = (...argv: string[]) => ranOn('linux', ...argv)
+
+async function ranOn(platform: NodeJS.Platform, ...argv: string[]) {
+  const io = { ...fakeIo({ env: { HOME: '/home/ann', USERPROFILE: 'C:\\Users\\ann' }, cwd: '/tmp' }), platform }
   const code = await commandLine(argv, io).run()
   return { code, out: io.out(), err: io.err() }
 }
@@ -46,6 +48,13 @@ describe('template', () => {
     expect(JSON.stringify(value)).toContain('"mcp-proxy-server","run"')
     if (id === 'claude-desktop') return
     expect(await shown(`client-${id}`, '--http', 'http://127.0.0.1:3050/mcp')).toContain('Bearer THE-TOKEN')
+  })
+
+  // Written from documentation; no real Windows has run this.
+  it('starts npx on Windows in the way that every client there can', async () => {
+    const { out } = await ranOn('win32', 'template', 'show', 'client-claude-code')
+    const { mcpServers } = JSON.parse(out) as { mcpServers: { hub: object } }
+    expect(mcpServers.hub).toMatchObject({ command: 'cmd', args: ['/c', 'npx', '-y', 'mcp-proxy-server', 'run', '--client', 'claude-code'] })
   })
 
   it.each([
