@@ -21,6 +21,7 @@ export interface LockOwner extends ProcessRef {
 export interface Lock {
   /** Who held it before and did not let go, though the machine has not been restarted since. */
   readonly crashed: LockOwner | undefined
+  /** Rejects where that cannot be told for now: no file descriptors left, or on Windows a file that somebody else keeps to himself. */
   isOurs(): Promise<boolean>
   /** Removes it if it is still ours. */
   release(): Promise<void>
@@ -69,8 +70,13 @@ export async function takeLock(path: string, proof: Proof = proofHere): Promise<
 }
 
 export async function readOwner(path: string): Promise<LockOwner | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return ownerIn(text)
+}
+
+function ownerIn(text: string): LockOwner | undefined {
   try {
-    const { pid, start, boot, nonce, since } = JSON.parse(await readFile(path, 'utf8')) as LockOwner
+    const { pid, start, boot, nonce, since } = JSON.parse(text) as LockOwner
     const isWhole = Number.isSafeInteger(pid) && pid > 1 && [start, boot, nonce].every(each => typeof each === 'string') && Number.isFinite(since)
     return isWhole && /^[0-9a-f]{16}$/.test(nonce) ? { pid, start, boot, nonce, since } : undefined
   } catch {
@@ -130,12 +136,15 @@ async function takeOver(path: string, mine: string, dead: LockOwner | undefined)
 }
 
 function lockOf(path: string, self: LockOwner, crashed: LockOwner | undefined): Lock {
-  const isOurs = async (): Promise<boolean> => (await readOwner(path))?.nonce === self.nonce
+  const isOurs = async (): Promise<boolean> => {
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? '' : Promise.reject(error)))
+    return ownerIn(text)?.nonce === self.nonce
+  }
   return {
     crashed,
     isOurs,
     async release() {
-      if (await isOurs()) await rm(path, { force: true })
+      if (await isOurs().catch(() => false)) await rm(path, { force: true })
     },
   }
 }

@@ -89,7 +89,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 
   async function lookAround(): Promise<void> {
-    if (leaving || (await lock.isOurs().catch(() => false))) return
+    // What cannot be read for a moment is no reason to go.
+    if (leaving || (await lock.isOurs().catch(() => true))) return
     log.warn({}, 'the lock is another one’s or gone: leaving')
     leave('restart', drainMs)
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -69,6 +69,17 @@ describe('a lock', () => {
     expect(await readOwner(path)).toMatchObject({ nonce: '0123456789abcdef' })
     unlinkSync(path)
     expect(await lock.isOurs()).toBe(false)
+  })
+
+  it('that cannot be read is not said to be another one’s', async () => {
+    const lock = await mine()
+    unlinkSync(path)
+    expect(await lock.isOurs()).toBe(false)
+    // Stands for any failure but that it is not there.
+    mkdirSync(path)
+    await expect(lock.isOurs()).rejects.toMatchObject({ code: 'EISDIR' })
+    await lock.release()
+    expect(readdirSync(folder)).toEqual(['a.lock'])
   })
 
   it('cannot be had where nothing can be written', async () => {
