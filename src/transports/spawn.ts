@@ -5,9 +5,10 @@
 import { spawn, type ChildProcessWithoutNullStreams, type SpawnOptionsWithoutStdio } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { win32 } from 'node:path'
 import { McpError } from '../gateway/errors.ts'
 import { childEnvironment } from './environment.ts'
-import { resolveCommand, type Resolved } from './resolve-command.ts'
+import { isExecutableFile, resolveCommand, type Resolved } from './resolve-command.ts'
 
 export interface SpawnSpec {
   /** A name to be searched on PATH, or a path; a relative one counts from `cwd`. */
@@ -79,20 +80,45 @@ function makeSureOfRoom(): void {
 type Spawn = (file: string, args: readonly string[], options: SpawnOptionsWithoutStdio) => ChildProcessWithoutNullStreams
 
 /** What starts this file on Windows. */
-export async function windowsSpawn(resolved: Pick<Resolved, 'file' | 'batch'>, args: readonly string[]): Promise<Spawn> {
+export async function windowsSpawn(
+  { file, batch }: Pick<Resolved, 'file' | 'batch'>,
+  args: readonly string[],
+  isProgram: (path: string) => Promise<boolean> = isExecutableFile,
+): Promise<Spawn> {
   // cross-spawn would look at the file itself, and give to cmd.exe what it cannot look at.
-  if (/\.(?:exe|com)$/i.test(resolved.file)) return spawn
-  if (resolved.batch) refuseMetacharacters(resolved.file, args)
+  if (/\.(?:exe|com)$/i.test(file)) return spawn
+  if (batch && args.some(arg => metacharacters.test(arg))) {
+    const behind = await behindBatch(file, isProgram)
+    if (behind) return (_, words, options) => spawn(behind.node, [behind.script, ...words], options)
+    refuseMetacharacters(file, args)
+  }
   const { default: crossSpawn } = await import('cross-spawn')
   return crossSpawn as unknown as Spawn
 }
+
+/**
+ * The batch files of Node itself start Node with a script beside them, which is as well done without cmd.exe: an address with a
+ * `&` in it is an everyday argument of npx. Undefined for any other file.
+ */
+export async function behindBatch(
+  file: string,
+  isProgram: (path: string) => Promise<boolean>,
+): Promise<{ readonly node: string; readonly script: string } | undefined> {
+  const name = /^(npx|npm)\.cmd$/i.exec(win32.basename(file))?.[1]?.toLowerCase()
+  if (name === undefined) return undefined
+  const beside = (...path: string[]): string => win32.join(win32.dirname(file), ...path)
+  const behind = { node: beside('node.exe'), script: beside('node_modules', 'npm', 'bin', `${name}-cli.js`) }
+  return (await isProgram(behind.node)) && (await isProgram(behind.script)) ? behind : undefined
+}
+
+const metacharacters = /["%!^&|<>\r\n\0]/
 
 /**
  * cmd.exe parses the arguments of a batch file a second time, and no quoting holds against that in every case
  * (CVE-2024-27980). Throws BACKEND_START_FAILED.
  */
 export function refuseMetacharacters(file: string, args: readonly string[]): void {
-  const at = args.findIndex(arg => /["%!^&|<>\r\n\0]/.test(arg))
+  const at = args.findIndex(arg => metacharacters.test(arg))
   if (at === -1) return
   const hint = 'name the program behind it instead, such as node with the path of its script'
   throw new McpError(

@@ -7,7 +7,7 @@ import type { McpError } from '../../../src/gateway/errors.ts'
 import { childEnvironment } from '../../../src/transports/environment.ts'
 import { askShell } from '../../../src/transports/login-path.ts'
 import { isExecutableFile, resolveCommand } from '../../../src/transports/resolve-command.ts'
-import { refuseMetacharacters, windowsSpawn } from '../../../src/transports/spawn.ts'
+import { behindBatch, refuseMetacharacters, windowsSpawn } from '../../../src/transports/spawn.ts'
 import { isRunning, until } from './processes.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mcp-proxy-test-'))
@@ -134,6 +134,27 @@ describe('a command on Windows', () => {
         expect.objectContaining({ code: 'BACKEND_START_FAILED' }) as Error,
       )
     refuseMetacharacters('npx.cmd', ['-y', '@scope/pkg@1.0.0', 'C:\\a b', 'k=v', 'a,b;c(d)'])
+  })
+})
+
+describe('the batch files of Node itself on Windows', () => {
+  const folder = 'C:\\Program Files\\nodejs'
+  const node = { node: `${folder}\\node.exe`, script: `${folder}\\node_modules\\npm\\bin\\npx-cli.js` }
+  const there = (...paths: string[]) => (path: string) => Promise.resolve(paths.includes(path))
+  const address = ['-y', 'mcp-remote', 'https://example.com/mcp?a=1&b=%20']
+
+  it('are left out where an argument is nothing for cmd.exe', async () => {
+    expect(await behindBatch(`${folder}\\npx.CMD`, there(node.node, node.script))).toEqual(node)
+    const run = await windowsSpawn({ file: `${folder}\\npx.cmd`, batch: true }, address, there(node.node, node.script))
+    const child = run('', address, { stdio: 'pipe' })
+    // There is no such Node here; what matters is what would have been started.
+    const error = await new Promise<NodeJS.ErrnoException & { spawnargs: string[] }>(resolve => child.once('error', resolve as (error: Error) => void))
+    expect([error.path, ...error.spawnargs]).toEqual([node.node, node.script, ...address])
+  })
+
+  it('and of anybody else take no such argument, as before', async () => {
+    for (const file of [`${folder}\\npx.cmd`, 'C:\\Tools\\other.cmd'])
+      await expect(windowsSpawn({ file, batch: true }, address, there(node.script))).rejects.toMatchObject({ code: 'BACKEND_START_FAILED' })
   })
 })
 
