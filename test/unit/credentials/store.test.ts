@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openCredentials } from '../../../src/credentials/store.ts'
+import { changeFile } from '../../../src/credentials/write.ts'
 
 const posix = process.platform !== 'win32'
 let folder: string
@@ -78,6 +79,38 @@ describe('what is stored', () => {
     utimesSync(`${file}.lock`, new Date(), new Date(Date.now() - 60_000))
     await openCredentials(file).set('a', 'one')
     expect(existsSync(`${file}.lock`)).toBe(false)
+  })
+
+  it('survives many writers who all find the lock of one that died', async () => {
+    for (let round = 0; round < 40; round++) {
+      rmSync(join(folder, 'config'), { recursive: true, force: true })
+      mkdirSync(join(folder, 'config'))
+      writeFileSync(`${file}.lock`, '')
+      utimesSync(`${file}.lock`, new Date(), new Date(Date.now() - 60_000))
+      await Promise.all(Array.from({ length: 12 }, (_, index) => openCredentials(file).set(`n${index}`, 'x')))
+      expect(openCredentials(file).names(), `round ${round}`).toHaveLength(12)
+      expect(readdirSync(join(folder, 'config'))).toEqual(['credentials.json'])
+    }
+  })
+
+  it('is not undone by a writer that was held up until another one had taken its place', async () => {
+    let calls = 0
+    let seen = false
+    const add = (name: string): string => JSON.stringify({ ...(existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as object) : {}), [name]: 'x' })
+    await changeFile(file, () => {
+      const text = add('slow')
+      if (++calls > 1) return text
+      // What another writer has done meanwhile, and a third one's lock.
+      writeFileSync(file, add('other'), { mode: 0o600 })
+      writeFileSync(`${file}.lock`, 'a third one')
+      setTimeout(() => {
+        seen = existsSync(`${file}.lock`)
+        rmSync(`${file}.lock`, { force: true })
+      }, 300)
+      return text
+    })
+    expect([openCredentials(file).names(), calls, seen]).toEqual([['other', 'slow'], 2, true])
+    expect(readdirSync(join(folder, 'config'))).toEqual(['credentials.json'])
   })
 
   it.each(['', 'a b', 'a/b', '__proto__', 'x'.repeat(65), 'ü'])('cannot be called %j', async name => {
