@@ -9,7 +9,7 @@ const { version } = JSON.parse(readFileSync(new URL('./package.json', import.met
 /** Large, and not needed on the way to the first answer: files of their own, read when they are. */
 const vendors = { undici: 'undici', yaml: 'yaml', toml: '@decimalturn/toml-patch', 'pino-pretty': 'pino-pretty' }
 
-const { resolve } = createRequire(import.meta.url)
+const require = createRequire(import.meta.url)
 
 /** We hand pino a function to write to. What its own files and workers need is never used, and loading it would cost every start. */
 const unused: Record<string, string> = {
@@ -33,6 +33,23 @@ const vendored = {
   },
 }
 
+/** Parts of Node that a process with nothing to do never needs: loaded when something of them is first used. */
+const lazyBuiltins = ['child_process', 'fs/promises', 'timers/promises']
+const lazily = {
+  name: 'lazily',
+  setup(build: EsbuildSetup) {
+    build.onResolve({ filter: new RegExp(`^(node:)?(${lazyBuiltins.join('|')})$`) }, ({ path, namespace }) =>
+      namespace === 'lazily' ? { path, external: true } : { path: path.replace('node:', ''), namespace: 'lazily' },
+    )
+    build.onLoad({ filter: /.*/, namespace: 'lazily' }, ({ path }) => ({
+      contents: `
+        let loaded
+        for (const name of ${JSON.stringify(Object.keys(require(`node:${path}`) as object))})
+          Object.defineProperty(exports, name, { enumerable: true, get: () => (loaded ??= require('node:${path}'))[name] })`,
+    }))
+  },
+}
+
 type EsbuildSetup = Parameters<NonNullable<Options['esbuildPlugins']>[number]['setup']>[0]
 
 const common: Options = {
@@ -45,6 +62,7 @@ const common: Options = {
   shims: true,
   sourcemap: false,
   noExternal: [/.*/],
+  removeNodeProtocol: false,
   external: ['typescript', 'fsevents'],
   define: { __VERSION__: JSON.stringify(version) },
   // Less to read at every start. Names stay, for profiles and stack traces.
@@ -62,11 +80,11 @@ export default defineConfig(({ outDir = 'dist' }) => {
   rmSync(outDir, { recursive: true, force: true })
   return [
     { ...common, entry: { start: 'src/start.ts' } },
-    { ...common, entry: Object.fromEntries(Object.entries(vendors).map(([name, module]) => [`vendor/${name}`, resolve(module)])) },
+    { ...common, entry: Object.fromEntries(Object.entries(vendors).map(([name, module]) => [`vendor/${name}`, require.resolve(module)])) },
     {
       ...common,
       entry: { main: 'src/main.ts' },
-      esbuildPlugins: [vendored, withoutUnused],
+      esbuildPlugins: [vendored, withoutUnused, lazily],
       banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
       footer: { js: '})' },
       onSuccess: () => Promise.resolve(sign(join(outDir, 'main.cjs'))),

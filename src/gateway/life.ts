@@ -48,8 +48,8 @@ const signInRetryMs = 5000
 export class Life {
   connection: Connection | undefined
   state: BackendState = 'idle'
-  /** ISO 8601. */
-  since = new Date().toISOString()
+  /** Milliseconds since the epoch; as text only for who asks, since V8 loads the time zone for that (1.8 MB). */
+  since = Date.now()
   lastFailure: Failure | null = null
   restarts = 0
   private readonly options: LifeOptions
@@ -288,6 +288,6 @@ export class Life {
   private shift(state: BackendState): void {
     if (this.state === state) return
     this.state = state
-    this.since = new Date().toISOString()
+    this.since = Date.now()
   }
 }

@@ -21,7 +21,7 @@ export const heldMember = (alias: string, transport: string, failure: Failure): 
   )
 
 function standIn(alias: string, transport: string, state: BackendState, lastFailure: Failure | null, error: McpError): Member {
-  const since = new Date().toISOString()
+  const since = Date.now()
   return {
     name: alias,
     offer: undefined,
@@ -32,7 +32,7 @@ function standIn(alias: string, transport: string, state: BackendState, lastFail
     watch: watcher => deafWatch(watcher, error),
     notify() {},
     status: () => ({
-      alias, state, era: null, revision: null, transport, pid: null, since, lastFailure,
+      alias, state, era: null, revision: null, transport, pid: null, since: new Date(since).toISOString(), lastFailure,
       ...counts(undefined), inFlight: 0, restarts: 0,
     }),
     close: () => Promise.resolve(),

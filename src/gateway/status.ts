@@ -21,7 +21,7 @@ export function joinedStatus(alias: string, instances: readonly Instance[], offe
     revision: offer?.description.revision ?? null,
     transport: decisive.spec.transport,
     pid: decisive.life.connection?.pid ?? null,
-    since,
+    since: new Date(since).toISOString(),
     lastFailure: latest(lives.map(({ lastFailure }) => lastFailure)),
     ...counts(offer),
     inFlight: instances.reduce((sum, { lane }) => sum + lane.load, 0),

@@ -131,8 +131,9 @@ export class Surface {
   private async arrive(alias: string, member: Member): Promise<void> {
     const offer = member.offer ?? (await member.offered())
     this.arrived.add(member)
+    if (offer) return
     const { state, lastFailure } = member.status()
-    if (offer || state === 'disabled') return
+    if (state === 'disabled') return
     this.log.warn({ backend: alias, state, hint: lastFailure?.hint }, `${alias}: not available: ${lastFailure?.message ?? state}`)
   }
 

@@ -3,8 +3,8 @@
  * its form and its safety; acts on nothing.
  */
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '../gateway/log.ts'
 import { findProcess, startPattern, unknownStart, type ProcessRef } from './process-tree.ts'
@@ -87,18 +87,18 @@ export interface FoundRecord {
 }
 
 /** All run files of a folder. Reads nothing of a folder or file that others could have written to. */
-export async function readRunFiles(folder: string): Promise<FoundRecord[]> {
+export function readRunFiles(folder: string): FoundRecord[] {
   const found: FoundRecord[] = []
   try {
-    if (!isOurs(await stat(folder))) return []
-    for (const name of await readdir(folder)) {
+    if (!isOurs(statSync(folder))) return []
+    for (const name of readdirSync(folder)) {
       const path = join(folder, name)
-      const state = await stat(path)
+      const state = statSync(path)
       if (!isOurs(state) || state.size > maxFileBytes) continue
       const torn = name.endsWith(`${suffix}.new`) && Date.now() - state.mtimeMs > tornAfterMs
       if (torn) found.push({ path, record: undefined })
       if (!name.endsWith(suffix)) continue
-      found.push({ path, record: parseRecord(await readFile(path, 'utf8')) })
+      found.push({ path, record: parseRecord(readFileSync(path, 'utf8')) })
     }
   } catch {
     // No folder, or one that is being cleared by another process: nothing to find.

@@ -19,7 +19,7 @@ export interface SweepOptions {
  */
 export async function sweep(runDir: string, { log = silent, termMs = 500 }: SweepOptions = {}): Promise<number> {
   const suspects: FoundRecord[] = []
-  for (const found of await readRunFiles(runDir)) {
+  for (const found of readRunFiles(runDir)) {
     const { record } = found
     const owner = record && (await findProcess(record.owner.pid))
     if (!record || !owner || !isStill(record.owner, owner)) suspects.push(found)

@@ -1,5 +1,5 @@
 /** Memory that a load took is given back (docs/decisions/0008). */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { modernRequest } from '../fixtures/clients/raw-http.ts'
@@ -82,6 +82,45 @@ describe.runIf(process.platform !== 'win32')('the room for young objects stays s
     expect(bytes).toBeGreaterThan(0)
     expect(bytes).toBeLessThanOrEqual(small)
   })
+})
+
+it.runIf(process.platform !== 'win32')('`run` with known servers loads nothing for what has not happened: no child, no file to write, no time zone', async () => {
+  const sandbox = createSandbox()
+  closing.push(() => sandbox.dispose())
+  const file = join(sandbox.dir, 'loaded')
+  const look = sandbox.write('loaded.cjs', `
+    const before = new Set(process.moduleLoadList), { toISOString } = Date.prototype, dates = []
+    Date.prototype.toISOString = function () { dates.push(new Error().stack); return toISOString.call(this) }
+    const { renameSync, writeFileSync } = require('node:fs')
+    process.on('SIGUSR2', () => {
+      const modules = process.moduleLoadList.filter(name => !before.has(name)).map(name => name.replace(/^NativeModule /, ''))
+      writeFileSync(${JSON.stringify(`${file}.new`)}, JSON.stringify({ dates, modules }))
+      renameSync(${JSON.stringify(`${file}.new`)}, ${JSON.stringify(file)})
+    })`)
+  const target = sandbox.runTarget({ mcpServers: { a: backend, b: backend } })
+  const start = async (flags: readonly string[]): Promise<{ pid: number; list(): Promise<unknown>; call(): Promise<unknown> }> => {
+    const client = startRaw({ ...target, args: [...flags, ...(target.args ?? [])] })
+    closing.push(() => client.close())
+    await initialize(client)
+    return { pid: client.pid as number, list: () => client.request('tools/list', {}), call: () => client.request('tools/call', { name: 'a__echo', arguments: { text } }) }
+  }
+  const loaded = async (pid: number): Promise<{ dates: string[]; modules: string[] }> => {
+    rmSync(file, { force: true })
+    process.kill(pid, 'SIGUSR2')
+    return vi.waitFor(() => JSON.parse(readFileSync(file, 'utf8')) as { dates: string[]; modules: string[] }, { timeout: 5000 })
+  }
+  await (await start([])).list()
+  // What is stored for the next start is stored a moment after the list.
+  await vi.waitFor(() => expect(readdirSync(sandbox.dir, { recursive: true }).map(String).filter(name => name.includes('catalog'))).not.toHaveLength(0), { timeout: 5000 })
+  await closing.pop()?.()
+  const second = await start(['--require', look])
+  await second.list()
+  const idle = await loaded(second.pid)
+  expect(idle.modules).toContain('net')
+  for (const name of ['child_process', 'fs/promises', 'timers/promises']) expect(idle.modules).not.toContain(name)
+  expect(idle.dates).toEqual([])
+  await second.call()
+  expect((await loaded(second.pid)).modules).toContain('child_process')
 })
 
 describe.runIf(process.platform === 'linux')('what glibc is told', () => {
