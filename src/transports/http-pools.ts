@@ -2,7 +2,7 @@
  * Connections to remote servers: one pool per origin and trust, shared by all who go there, made on first use and let go
  * with its last user. Owns proxies, certificate authorities and what may be connected to; knows no message.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { lookup } from 'node:dns'
 import { rootCertificates } from 'node:tls'
@@ -26,8 +26,18 @@ export interface Lease {
 
 interface Shared {
   readonly dispatcher: Dispatcher
+  readonly authorities: Authorities | undefined
   users: number
 }
+
+/** Who is trusted with new connections. The list changes with the file; connections read it when they are made. */
+interface Authorities {
+  readonly list: string[]
+  forget(): void
+}
+
+/** How often a CA file is looked at, milliseconds. */
+const lookMs = 1000
 
 export class HttpPools {
   private readonly shared = new Map<string, Shared>()
@@ -42,7 +52,7 @@ export class HttpPools {
   take(origin: string, options: PoolOptions): Lease {
     const key = JSON.stringify([origin, options.caFile, options.connectMs, options.guarded === true])
     let shared = this.shared.get(key)
-    if (!shared) this.shared.set(key, (shared = { dispatcher: this.dispatcherFor(origin, options), users: 0 }))
+    if (!shared) this.shared.set(key, (shared = { ...this.open(origin, options), users: 0 }))
     const own = shared
     own.users++
     let released = false
@@ -53,34 +63,44 @@ export class HttpPools {
         released = true
         if (--own.users > 0) return
         this.shared.delete(key)
+        own.authorities?.forget()
         void own.dispatcher.destroy().catch(() => {})
       },
     }
   }
 
-  private dispatcherFor(origin: string, { caFile, connectMs, guarded }: PoolOptions): Dispatcher {
-    const ca = caFile === undefined ? undefined : this.authorities(caFile)
-    // Streams may stay silent for long: what is too long is said elsewhere, per request.
-    const common = { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: 64 * 1024 }
-    const connect = { timeout: connectMs, ...(ca && { ca }), ...(guarded && { lookup: guardedLookup }) }
+  private open(origin: string, { caFile, connectMs, guarded }: PoolOptions): Omit<Shared, 'users'> {
     const { hostname, protocol } = new URL(origin)
     if (guarded && isIP(bare(hostname)) !== 0 && isPrivate(bare(hostname))) throw refused()
     const proxy = isLoopback(hostname) ? undefined : proxyOf(protocol, this.env)
-    if (!proxy) return new Pool(origin, { ...common, connect })
-    const further = { ...common, connect, proxyTls: { timeout: connectMs }, ...(ca && { requestTls: { ca } }) }
-    return new ProxiedAgent(bare(hostname), proxy, this.env, further, guarded ? refusalOf : undefined)
+    const authorities = caFile === undefined ? undefined : this.authoritiesOf(caFile)
+    const ca = authorities && { ca: authorities.list }
+    // Streams may stay silent for long: what is too long is said elsewhere, per request.
+    const common = { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: 64 * 1024 }
+    const connect = { timeout: connectMs, ...ca, ...(guarded && { lookup: guardedLookup }) }
+    if (!proxy) return { dispatcher: new Pool(origin, { ...common, connect }), authorities }
+    const further = { ...common, connect, proxyTls: { timeout: connectMs }, ...(ca && { requestTls: ca }) }
+    return { dispatcher: new ProxiedAgent(bare(hostname), proxy, this.env, further, guarded ? refusalOf : undefined), authorities }
   }
 
   /** A given `ca` replaces what Node trusts by itself, so that is named again. */
-  private authorities(caFile: string): string[] {
+  private authoritiesOf(caFile: string): Authorities {
     const extra = this.env['NODE_EXTRA_CA_CERTS']
-    const all = [...rootCertificates, readPem(caFile)]
+    const list = [readPem(caFile), ...rootCertificates]
     try {
-      if (extra) all.push(readPem(extra))
+      if (extra) list.push(readPem(extra))
     } catch {
       // Node itself only warns of it.
     }
-    return all
+    const look = (): void => {
+      try {
+        list[0] = readPem(caFile)
+      } catch {
+        // Half of a new one; the old one stays.
+      }
+    }
+    watchFile(caFile, { interval: lookMs, persistent: false }, look)
+    return { list, forget: () => unwatchFile(caFile, look) }
   }
 }
 

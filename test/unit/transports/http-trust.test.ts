@@ -1,6 +1,6 @@
 /** TLS, certificate authorities, redirects between origins, proxies: what is trusted, and what is told to whom. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import { connect, type AddressInfo, type Server } from 'node:net'
@@ -34,7 +34,7 @@ beforeAll(() => {
   issue('good', 'IP:127.0.0.1,DNS:localhost', '-days', '30')
   issue('old', 'IP:127.0.0.1', '-days', '-1')
   issue('other', 'DNS:other.example', '-days', '30')
-  issue('far', 'DNS:example.test,DNS:*.example.test', '-days', '30')
+  issue('far', 'DNS:localhost,DNS:example.test,DNS:*.example.test', '-days', '30')
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 afterEach(async () => {
@@ -77,6 +77,31 @@ describe('certificates', () => {
     openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'more.key', '-out', 'more.pem', '-subj', '/CN=More', '-days', '30')
     const pools = new HttpPools({ NODE_EXTRA_CA_CERTS: path('ca.pem') })
     expect(await ask(url, { caFile: path('more.pem') }, { pools })).toMatchObject({ id: 1 })
+  })
+
+  it.each(['directly', 'through a proxy'])('of an authority that came into the caFile later are trusted without a new start, %s', async how => {
+    const { url } = await secure('far', answerOne)
+    const tunnel = createHttpServer().on('connect', (request, socket) => {
+      const target = connect(Number(request.url!.split(':').at(-1)), '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        target.pipe(socket).pipe(target)
+      })
+      for (const each of [socket, target]) each.on('error', () => socket.destroy())
+    })
+    const pools = new HttpPools(how === 'directly' ? {} : { HTTPS_PROXY: `127.0.0.1:${await port(tunnel)}` })
+    const name = how === 'directly' ? url.replace('127.0.0.1', 'localhost') : url.replace('127.0.0.1', 'far.example.test')
+    openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'more.key', '-out', 'now.pem', '-subj', '/CN=More', '-days', '30')
+    // Somebody stays connected, so the pool does too.
+    const { release } = pools.take(new URL(name).origin, { caFile: path('now.pem'), connectMs: 1000 })
+    expect(await ask(name, { caFile: path('now.pem') }, { pools })).toMatchObject({ message: expect.stringMatching(/nobody we trust/) })
+    await new Promise(resolve => setTimeout(resolve, 1200))
+    writeFileSync(path('now.pem'), 'half a')
+    await new Promise(resolve => setTimeout(resolve, 1200))
+    expect(await ask(name, { caFile: path('other.key') }, { pools }).catch((error: Error) => error)).toMatchObject({ message: expect.stringMatching(/no certificate/) })
+    expect(await ask(name, { caFile: path('now.pem') }, { pools })).toMatchObject({ message: expect.stringMatching(/nobody we trust/) })
+    copyFileSync(path('ca.pem'), path('now.pem'))
+    await expect.poll(() => ask(name, { caFile: path('now.pem') }, { pools }), { timeout: 6000, interval: 300 }).toMatchObject({ id: 1 })
+    release()
   })
 
   it.each([['old', /expired/], ['other', /another host/]])('%s are refused', async (name, text) => {
