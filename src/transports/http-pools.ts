@@ -79,7 +79,7 @@ export class HttpPools {
     const common = { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: 64 * 1024 }
     const connect = { timeout: connectMs, ...ca, ...(guarded && { lookup: guardedLookup }) }
     if (!proxy) return { dispatcher: new Pool(origin, { ...common, connect }), authorities }
-    const further = { ...common, connect, proxyTls: { timeout: connectMs }, ...(ca && { requestTls: ca }) }
+    const further = { ...common, connect, ...(ca && { requestTls: ca }) }
     return { dispatcher: new ProxiedAgent(bare(hostname), proxy, this.env, further, guarded ? refusalOf : undefined), authorities }
   }
 

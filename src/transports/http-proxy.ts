@@ -17,7 +17,7 @@ interface Proxy {
   readonly token: string | undefined
 }
 
-type AgentOptions = NonNullable<ConstructorParameters<typeof EnvHttpProxyAgent>[0]>
+type AgentOptions = NonNullable<ConstructorParameters<typeof EnvHttpProxyAgent>[0]> & { readonly connect: { readonly timeout: number } }
 
 /** What stands before the host in a URL, as the value of an Authorization field; undefined = nothing does. */
 export function basicOf({ username, password }: URL): string | undefined {
@@ -56,8 +56,8 @@ export function proxyOf(protocol: string, env: Environment): Proxy | undefined {
 class ToProxy extends Pool {
   private readonly variable: string
 
-  constructor(origin: URL, options: Pool.Options, variable: string) {
-    super(origin, options)
+  constructor(origin: URL, { timeout }: AgentOptions['connect'], variable: string) {
+    super(origin, { connect: { timeout } })
     this.variable = variable
   }
 
@@ -86,7 +86,7 @@ export class ProxiedAgent extends EnvHttpProxyAgent {
       // The same one: an agent is for one origin.
       httpsProxy: '',
       noProxy: noProxyOf(env['no_proxy'] ?? env['NO_PROXY'] ?? ''),
-      clientFactory: (origin, made) => new ToProxy(origin, made, variable),
+      clientFactory: origin => new ToProxy(origin, options.connect, variable),
     })
     this.hostname = hostname
     this.guard = guard

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer } from 'node:https'
-import { connect, type AddressInfo, type Server } from 'node:net'
+import { connect, createServer as createSocketServer, type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -253,6 +253,22 @@ describe('proxies', () => {
     expect(asked).toBe(1)
     for (const none of ['http://', 'ftp://user:s3cret@x', 'user:s3cret@', 'http://user:s3cret@x:port'])
       expect(await failed({ HTTP_PROXY: none }), none).toEqual(['BACKEND_START_FAILED', expect.stringContaining('HTTP_PROXY'), expect.stringContaining('http://HOST:PORT')])
+  })
+
+  it('may speak SOCKS', async () => {
+    const { url } = await far()
+    const server = createSocketServer(socket => {
+      socket.on('error', () => {}).once('data', () => {
+        socket.write(Buffer.from([5, 0])) // nobody has to sign in
+        socket.once('data', request => {
+          const target = connect(request.readUInt16BE(request.length - 2), '127.0.0.1', () => {
+            socket.write(Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]))
+            target.pipe(socket).pipe(target)
+          }).on('error', () => socket.destroy())
+        })
+      })
+    })
+    expect(await ask(url, {}, { pools: new HttpPools({ HTTP_PROXY: `socks5://127.0.0.1:${await port(server)}` }) })).toMatchObject({ id: 1 })
   })
 
   it('do not take us into private networks on the word of a server, as far as the name is known here', async () => {
