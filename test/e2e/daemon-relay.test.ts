@@ -85,23 +85,29 @@ describe('a client whose side is stopped while the daemon goes', () => {
     expect(startedIn(shared)).toEqual(['first', 'a', 'b', 'c', 'late'])
   })
 
-  it('is told of calls that may have been read, and those are not repeated', async () => {
+  /** Three calls: one that runs, one on its way when the daemon stops, one that its own side keeps. `end` ends the daemon. */
+  async function threeCalls(takenMs: number, end: (daemon: number) => void) {
     const shared = share(v1Only())
     const client = shared.raw()
     await initialize(client)
     const slow = (key: string, ms: number) => client.request('tools/call', call('old__slow', { key, ms }))
-    const taken = slow('taken', 30_000)
+    const taken = slow('taken', takenMs)
     await eventually(() => startedIn(shared)[0], 'the call to start')
     const [daemon] = shared.daemons() as [number]
     process.kill(daemon, 'SIGSTOP')
-    // On its way when all stops: nobody can say afterwards whether it was read.
+    // Nobody can say afterwards whether it was read, unless the daemon says so.
     const written = slow('written', 1)
     await pause(500)
     process.kill(client.pid as number, 'SIGSTOP')
     const unheard = slow('unheard', 1)
-    process.kill(daemon, 'SIGKILL')
+    end(daemon)
     await Promise.all([gone(shared, daemon), pause(stoppedMs)])
     process.kill(client.pid as number, 'SIGCONT')
+    return { shared, taken, written, unheard }
+  }
+
+  it('is told of calls that may have been read, and those are not repeated', async () => {
+    const { shared, taken, written, unheard } = await threeCalls(30_000, daemon => process.kill(daemon, 'SIGKILL'))
     for (const answer of [taken, written])
       expect((await answer)['error']).toMatchObject({ data: { code: 'DAEMON_DIED', hint: expect.stringContaining('may have been') } })
     expect(textOf(await unheard)).toBe('finished')
@@ -109,22 +115,10 @@ describe('a client whose side is stopped while the daemon goes', () => {
   })
 
   it('has each call carried out once that was on its way to a daemon that says what it has read', async () => {
-    const shared = share(v1Only())
-    const client = shared.raw()
-    await initialize(client)
-    const slow = (key: string, ms: number) => client.request('tools/call', call('old__slow', { key, ms }))
-    const taken = slow('taken', 1000)
-    await eventually(() => startedIn(shared)[0], 'the call to start')
-    const [daemon] = shared.daemons() as [number]
-    process.kill(daemon, 'SIGSTOP')
-    const written = slow('written', 1)
-    await pause(500)
-    process.kill(client.pid as number, 'SIGSTOP')
-    const unheard = slow('unheard', 1)
-    process.kill(daemon, 'SIGTERM')
-    process.kill(daemon, 'SIGCONT')
-    await Promise.all([gone(shared, daemon), pause(stoppedMs)])
-    process.kill(client.pid as number, 'SIGCONT')
+    const { shared, taken, written, unheard } = await threeCalls(1000, daemon => {
+      process.kill(daemon, 'SIGTERM')
+      process.kill(daemon, 'SIGCONT')
+    })
     for (const answer of [taken, written, unheard]) expect(textOf(await answer)).toBe('finished')
     expect(startedIn(shared)).toEqual(['taken', 'written', 'unheard'])
   })
