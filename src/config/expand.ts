@@ -188,7 +188,8 @@ function fromCredentials(
     const code = error.code === 'CREDENTIALS_UNSAFE' ? 'CREDENTIALS_UNSAFE' : 'CREDENTIALS_INVALID'
     return { code, message: error.message, hint: error.details.hint }
   }
-  value ??= Object.hasOwn(lookup.env, name) ? lookup.env[name] : undefined
+  // Compose files hand over what nobody has set as an empty text, and no credential is empty.
+  value ??= (Object.hasOwn(lookup.env, name) && lookup.env[name]) || undefined
   if (value === undefined) {
     const laidOut = [lookup.env['CREDENTIALS_DIRECTORY'], '/run/secrets'].map(folder => folder && resolvePath(name, folder))
     const file = lookup.env[`${name}_FILE`] || laidOut.find(path => path && existsSync(path))

@@ -171,6 +171,8 @@ describe('files of containers and of systemd', () => {
     ['${GITHUB_TOKEN:-x}', { GITHUB_TOKEN_FILE: 'none' }, 'x'],
     ['${cred:github}', { github_FILE: 'token' }, 'from-file'],
     ['${cred:github}', { github_FILE: 'token', github: 'env' }, 'env'],
+    ['${cred:github}', { github_FILE: 'token', github: '' }, 'from-file'],
+    ['${cred:github:-x}', { github: '' }, 'x'],
   ])('%s with %o', (text, env, value) => expect(found(text, env)).toMatchObject({ value, troubles: [] }))
 
   it('a credential is found where systemd lays it out; the store wins', () => {
