@@ -88,7 +88,8 @@ export async function windowsSpawn(
   // cross-spawn would look at the file itself, and give to cmd.exe what it cannot look at.
   if (/\.(?:exe|com)$/i.test(file)) return spawn
   if (batch && args.some(arg => metacharacters.test(arg))) {
-    const behind = await behindBatch(file, isProgram)
+    // npm leaves the end of a line as it is, and cmd.exe drops what follows it.
+    const behind = args.some(arg => /[\r\n\0]/.test(arg)) ? undefined : await behindBatch(file, isProgram)
     if (behind) return (_, words, options) => spawn(behind.node, [behind.script, ...words], options)
     refuseMetacharacters(file, args)
   }
@@ -98,7 +99,8 @@ export async function windowsSpawn(
 
 /**
  * The batch files of Node itself start Node with a script beside them, which is as well done without cmd.exe: an address with a
- * `&` in it is an everyday argument of npx. Undefined for any other file.
+ * `&` in it is an everyday argument of npx. npm itself gives it to cmd.exe, so it must be one that quotes for that: before npm 9
+ * it did not in every version. Undefined for any other file.
  */
 export async function behindBatch(
   file: string,
@@ -108,7 +110,9 @@ export async function behindBatch(
   if (name === undefined) return undefined
   const beside = (...path: string[]): string => win32.join(win32.dirname(file), ...path)
   const behind = { node: beside('node.exe'), script: beside('node_modules', 'npm', 'bin', `${name}-cli.js`) }
-  return (await isProgram(behind.node)) && (await isProgram(behind.script)) ? behind : undefined
+  const needed = [behind.node, behind.script, beside('node_modules', 'npm', 'node_modules', '@npmcli', 'promise-spawn', 'lib', 'escape.js')]
+  for (const path of needed) if (!(await isProgram(path))) return undefined
+  return behind
 }
 
 const metacharacters = /["%!^&|<>\r\n\0]/

@@ -141,15 +141,29 @@ describe('the batch files of Node itself on Windows', () => {
   const folder = 'C:\\Program Files\\nodejs'
   const node = { node: `${folder}\\node.exe`, script: `${folder}\\node_modules\\npm\\bin\\npx-cli.js` }
   const there = (...paths: string[]) => (path: string) => Promise.resolve(paths.includes(path))
+  const quoting = `${folder}\\node_modules\\npm\\node_modules\\@npmcli\\promise-spawn\\lib\\escape.js`
   const address = ['-y', 'mcp-remote', 'https://example.com/mcp?a=1&b=%20']
 
   it('are left out where an argument is nothing for cmd.exe', async () => {
-    expect(await behindBatch(`${folder}\\npx.CMD`, there(node.node, node.script))).toEqual(node)
-    const run = await windowsSpawn({ file: `${folder}\\npx.cmd`, batch: true }, address, there(node.node, node.script))
+    expect(await behindBatch(`${folder}\\npx.CMD`, there(node.node, node.script, quoting))).toEqual(node)
+    const run = await windowsSpawn({ file: `${folder}\\npx.cmd`, batch: true }, address, there(node.node, node.script, quoting))
     const child = run('', address, { stdio: 'pipe' })
     // There is no such Node here; what matters is what would have been started.
     const error = await new Promise<NodeJS.ErrnoException & { spawnargs: string[] }>(resolve => child.once('error', resolve as (error: Error) => void))
     expect([error.path, ...error.spawnargs]).toEqual([node.node, node.script, ...address])
+  })
+
+  it('take nothing that npm cannot quote: it leaves the end of a line as it is, and cmd.exe drops what follows it', async () => {
+    for (const argument of ['a\nb', 'a\r\nb', 'a\0b', 'https://example.com/?a=1&b=2\n'])
+      await expect(windowsSpawn({ file: `${folder}\\npx.cmd`, batch: true }, ['-y', argument], there(node.node, node.script, quoting))).rejects.toMatchObject({
+        code: 'BACKEND_START_FAILED',
+      })
+  })
+
+  it('are not left out where npm is so old that it quotes for no cmd.exe, which would run what is behind a quote and a &', async () => {
+    expect(await behindBatch(`${folder}\\npx.cmd`, there(node.node, node.script))).toBeUndefined()
+    const old = windowsSpawn({ file: `${folder}\\npx.cmd`, batch: true }, ['-y', '" & calc & "'], there(node.node, node.script))
+    await expect(old).rejects.toMatchObject({ code: 'BACKEND_START_FAILED' })
   })
 
   it('and of anybody else take no such argument, as before', async () => {
