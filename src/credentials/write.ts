@@ -69,7 +69,8 @@ async function take(path: string): Promise<Lock> {
   for (;;) {
     try {
       await makeLock(path, mark)
-      const isOurs = (): Promise<boolean> => readFile(path, 'utf8').then(text => text === mark, () => false)
+      // One that cannot be read for a moment (a virus scanner on Windows, no file descriptors left) has not changed hands for that.
+      const isOurs = (): Promise<boolean> => readFile(path, 'utf8').then(text => text === mark, error => (error as NodeJS.ErrnoException).code !== 'ENOENT')
       return { isOurs, release: async () => void ((await isOurs()) && (await rm(path, { force: true }))) }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException

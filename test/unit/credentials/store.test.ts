@@ -113,6 +113,19 @@ describe('what is stored', () => {
     expect(readdirSync(join(folder, 'config'))).toEqual(['credentials.json'])
   })
 
+  it('is written once, and the lock gone, though the lock cannot be read for a moment', async () => {
+    let calls = 0
+    await changeFile(file, () => {
+      calls++
+      // Stands for any failure but that it is not there: a virus scanner on Windows, no file descriptors left.
+      rmSync(`${file}.lock`)
+      symlinkSync('credentials.json.lock', `${file}.lock`)
+      return '{"a":"x"}'
+    })
+    expect([openCredentials(file).names(), calls]).toEqual([['a'], 1])
+    expect(readdirSync(join(folder, 'config'))).toEqual(['credentials.json'])
+  })
+
   it.each(['', 'a b', 'a/b', '__proto__', 'x'.repeat(65), 'ü'])('cannot be called %j', async name => {
     await expect(openCredentials(file).set(name, 'x')).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' })
     expect(existsSync(file)).toBe(false)
