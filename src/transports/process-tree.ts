@@ -66,7 +66,8 @@ export const psEnvironment = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C
 const ps = (which: readonly string[]): Promise<ProcessRow[]> =>
   new Promise(resolve => {
     const options = { env: psEnvironment, timeout: 2_000, maxBuffer: 16 * 1024 * 1024 }
-    execFile('ps', [...which, ...psColumns], options, (_error, stdout) => resolve(parsePs(stdout)))
+    // Half a list, as of one that took too long, says of nobody that he is gone.
+    execFile('ps', [...which, ...psColumns], options, (error, stdout) => resolve(error ? [] : parsePs(stdout)))
   })
 
 /** The row of one process; undefined when it is gone or cannot be seen. */

@@ -36,6 +36,8 @@ export async function sweep(runDir: string, { log = silent, termMs = 500 }: Swee
     while (performance.now() < deadline && (await anyAlive(victims))) await new Promise(resolve => setTimeout(resolve, 50))
     // What they started in the meantime goes with them.
     const now = await listProcesses()
+    // Whoever cannot be seen may be deaf to that: a later start judges.
+    if (now.length === 0) return victims.size
     const alive = now.filter(row => victims.get(row.pid)?.start === row.start)
     for (const victim of family(now, new Set(alive.map(row => row.pid)))) await signalProcess(victim, 'SIGKILL')
   }
