@@ -45,6 +45,8 @@ interface Stream {
   /** What the server said it honours; undefined before it did and when it never will. */
   honoured: Filter | undefined
   over: boolean
+  /** It tells what it tells, but the server would not take it on again as it is. */
+  stale?: boolean
   /** What ended it. */
   error?: McpError | undefined
   settle(): void
@@ -72,6 +74,8 @@ export class Subscriptions {
   private failures = 0
   private refusals = 0
   private retrying: NodeJS.Timeout | undefined
+  /** Runs whatever becomes of the others' stream meanwhile. */
+  private forgiving: NodeJS.Timeout | undefined
   private shrinking: NodeJS.Timeout | undefined
 
   constructor(options: SubscriptionsOptions) {
@@ -81,7 +85,7 @@ export class Subscriptions {
   }
 
   watch(watcher: Watcher): Watch {
-    const ear: Ear = { watcher, interest: watcher.interest, waiting: [], missed: 0 }
+    const ear: Ear = { watcher, interest: watcher.interest, waiting: [], missed: 0, blamed: 0 }
     this.wishes.ears.add(ear)
     const nothing = (): Granted => ({ lists: [], resources: [], refused: new Map() })
     const update = (interest: Interest): Promise<Granted> => {
@@ -142,8 +146,7 @@ export class Subscriptions {
 
   close(): void {
     this.closed = true
-    clearTimeout(this.retrying)
-    clearTimeout(this.shrinking)
+    for (const timer of [this.retrying, this.forgiving, this.shrinking]) clearTimeout(timer)
     for (const stream of this.streams) stream.settle()
     this.streams.clear()
     this.current = undefined
@@ -176,7 +179,7 @@ export class Subscriptions {
     }
     this.settling = false
     if (!this.wishes.refusing) this.refusals = 0
-    else if (!this.retrying && !this.closed) this.retry(this.refusals++, () => this.wishes.again())
+    else if (!this.closed) this.forgiving ??= this.later(this.refusals++, () => this.forgive())
     this.wishes.announce(this.current?.honoured)
     this.grant()
   }
@@ -187,22 +190,19 @@ export class Subscriptions {
     const want = this.wishes.filterOf(asked.values())
     const { current } = this
     const exact = current !== undefined && covers(want, current.filter)
-    if (isEmpty(want)) {
-      clearTimeout(this.shrinking)
-      if (current) this.drop(current)
-      if (this.wishes.took(asked)) this.unsettled = true
-      return
-    }
-    if (current && covers(current.filter, want) && (exact || !this.trimming)) {
-      if (!exact) this.shrink()
-      if (this.wishes.took(asked)) this.unsettled = true
-      return
-    }
     clearTimeout(this.shrinking)
+    const carried = current !== undefined && !current.stale && covers(current.filter, want)
+    if (isEmpty(want) || (carried && (exact || !this.trimming) && !this.wishes.doubting)) {
+      if (!isEmpty(want) && !exact) this.shrink()
+      if (isEmpty(want) && current && !(current.stale && this.wishes.refusing)) this.drop(current)
+      this.unsettled = this.wishes.took(asked)
+      return
+    }
     this.trimming = false
     const next = (this.opening = this.open(want))
     await next.settled
     this.opening = undefined
+    if (current?.over) this.wishes.lost()
     if (next.over) return this.failed(next, asked, current)
     if (current) this.drop(current)
     this.wishes.took(asked)
@@ -215,16 +215,17 @@ export class Subscriptions {
   private failed({ error }: Stream, asked: ReadonlyMap<Ear, Interest>, before: Stream | undefined): void {
     const kept = before?.over === false ? before : undefined
     this.current = kept
-    if (before && !kept) this.wishes.lost()
     if (this.refusal) return
+    const { doubting } = this.wishes
+    const isSound = kept !== undefined && !kept.stale
     // Only an answer can be about what was asked.
-    if (error?.details.rpc && this.wishes.refused(asked, error, kept?.filter)) this.unsettled = true
-    else this.missed(error, kept !== undefined)
+    if (!error?.details.rpc || !this.wishes.refused(asked, error, isSound)) return this.missed(error, kept !== undefined)
+    if (doubting && kept) kept.stale = true
+    this.unsettled = true
   }
 
   /** A stream that carries what nobody wants any more makes way, after a while, for one that does not. */
   private shrink(): void {
-    clearTimeout(this.shrinking)
     const trim = (): void => {
       this.trimming = true
       this.settle()
@@ -276,19 +277,20 @@ export class Subscriptions {
   private missed(error: McpError | undefined, isKept: boolean): void {
     this.wishes.lost(isKept)
     this.options.log.debug({ error: error?.message, failures: this.failures }, 'change notifications lost')
-    this.retry(this.failures++)
+    clearTimeout(this.retrying)
+    this.retrying = this.later(this.failures++, () => this.settle())
+  }
+
+  private forgive(): void {
+    this.forgiving = undefined
+    this.wishes.again()
+    this.settle()
   }
 
   /** `times`: how often it was in vain. */
-  private retry(times: number, before?: () => void): void {
-    clearTimeout(this.retrying)
-    const again = (): void => {
-      this.retrying = undefined
-      before?.()
-      this.settle()
-    }
+  private later(times: number, what: () => void): NodeJS.Timeout {
     const pause = Math.min(this.timing.retry * 2 ** times, this.timing.maxRetry)
-    this.retrying = setTimeout(again, pause * (0.5 + Math.random() / 2)).unref()
+    return setTimeout(what, pause * (0.5 + Math.random() / 2)).unref()
   }
 
   private grant(): void {
