@@ -1,5 +1,8 @@
-/** A log that does not grow for ever: when a file is full it becomes the older one, and the oldest goes. Knows no line's meaning. */
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
+/**
+ * A log that does not grow for ever: what fills a file is moved into an older one, and the oldest goes. The file itself stays the
+ * same one, since whoever was given its descriptor writes there for as long as he lives. Knows no line's meaning.
+ */
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, renameSync, truncateSync, writeSync } from 'node:fs'
 import { Writable } from 'node:stream'
 
 export interface LogFileLimits {
@@ -13,20 +16,25 @@ export const logFileDefaults: LogFileLimits = { bytes: 4 * 1024 * 1024, older: 2
 
 /** Opens the file of a process that starts, rotating it first if it is full; what writes on its own gets this descriptor. */
 export function openLogFile(path: string, limits: LogFileLimits = logFileDefaults): number {
-  let fd = openSync(path, 'a', 0o600)
-  if (fstatSync(fd).size < limits.bytes) return fd
-  closeSync(fd)
-  rotate(path, limits)
-  fd = openSync(path, 'a', 0o600)
+  const fd = openSync(path, 'a', 0o600)
+  if (fstatSync(fd).size >= limits.bytes) rotate(path, fd, limits)
   return fd
 }
 
-function rotate(path: string, { older }: LogFileLimits): void {
+function rotate(path: string, fd: number, { older }: LogFileLimits): void {
   for (let n = older; n > 0; n--)
     try {
-      renameSync(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`)
+      if (n > 1) renameSync(`${path}.${n - 1}`, `${path}.${n}`)
+      else copyFileSync(path, `${path}.1`)
     } catch {
-      // There are not that many yet.
+      // There are not that many yet, or there is no room for them: the bound counts more.
+    }
+  // Windows lets nobody do the former who may only append.
+  for (const empty of [() => ftruncateSync(fd), () => truncateSync(path)])
+    try {
+      return empty()
+    } catch {
+      // It grows on, and is tried again when as much has come.
     }
 }
 
@@ -34,7 +42,7 @@ function rotate(path: string, { older }: LogFileLimits): void {
 export class LogFile extends Writable {
   private readonly path: string
   private readonly limits: LogFileLimits
-  private fd: number
+  private readonly fd: number
   private size: number
 
   constructor(path: string, limits: LogFileLimits = logFileDefaults) {
@@ -48,10 +56,12 @@ export class LogFile extends Writable {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     try {
       if (this.size + chunk.length > this.limits.bytes && this.size > 0) {
-        closeSync(this.fd)
-        rotate(this.path, this.limits)
-        this.fd = openSync(this.path, 'a', 0o600)
-        this.size = 0
+        // Others write here too, and may have emptied it.
+        this.size = fstatSync(this.fd).size
+        if (this.size > 0 && this.size + chunk.length > this.limits.bytes) {
+          rotate(this.path, this.fd, this.limits)
+          this.size = 0
+        }
       }
       writeSync(this.fd, chunk)
       this.size += chunk.length

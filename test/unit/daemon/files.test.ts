@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { forgetCrashes, heldForMs, heldUntil, pauses, recordCrash } from '../../../src/daemon/crashes.ts'
-import { LogFile } from '../../../src/daemon/log-file.ts'
+import { LogFile, openLogFile } from '../../../src/daemon/log-file.ts'
 import { daemonPlace, prepare, socketOf } from '../../../src/daemon/place.ts'
 import { fingerprint, isSame, readState, variablesIn, writeState } from '../../../src/daemon/state.ts'
 
@@ -170,5 +170,30 @@ describe('the log file', () => {
     again.write('more\n')
     again.destroy()
     expect(readFileSync(path, 'utf8')).toBe('new\nmore\n')
+  })
+
+  it('is where a crash is told, whose words come by the descriptor of the start', () => {
+    const path = join(folder, 'a.log')
+    const words = openLogFile(path, { bytes: 100, older: 1 })
+    const log = new LogFile(path, { bytes: 100, older: 1 })
+    for (let n = 0; n < 5; n++) log.write(`${'x'.repeat(60)}\n`)
+    writeSync(words, 'what a crash says\n')
+    expect(readFileSync(path, 'utf8')).toContain('what a crash says')
+    closeSync(words)
+    log.destroy()
+  })
+
+  it('closes nobody else’s file where its folder is gone', () => {
+    const home = join(folder, 'state')
+    mkdirSync(home)
+    const log = new LogFile(join(home, 'a.log'), { bytes: 100, older: 1 })
+    rmSync(home, { recursive: true })
+    for (let n = 0; n < 2; n++) log.write(`${'x'.repeat(60)}\n`)
+    // Whoever opens something next may be given the number that the log had.
+    const other = openSync('/dev/null', 'r')
+    for (let n = 0; n < 2; n++) log.write(`${'x'.repeat(60)}\n`)
+    expect(() => fstatSync(other)).not.toThrow()
+    closeSync(other)
+    log.destroy()
   })
 })
