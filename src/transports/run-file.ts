@@ -86,24 +86,30 @@ export interface FoundRecord {
   readonly record: RunRecord | undefined
 }
 
-/** All run files of a folder. Reads nothing of a folder or file that others could have written to. */
+/** All run files of a folder. Reads nothing of a folder or file that others could have written to, and waits for nothing. */
 export function readRunFiles(folder: string): FoundRecord[] {
-  const found: FoundRecord[] = []
-  try {
-    if (!isOurs(statSync(folder))) return []
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name)
+  return namesIn(folder).flatMap(name => {
+    const path = join(folder, name)
+    try {
       const state = statSync(path)
-      if (!isOurs(state) || state.size > maxFileBytes) continue
+      // A pipe would be waited for.
+      if (!state.isFile() || !isOurs(state) || state.size > maxFileBytes) return []
+      if (name.endsWith(suffix)) return [{ path, record: parseRecord(readFileSync(path, 'utf8')) }]
       const torn = name.endsWith(`${suffix}.new`) && Date.now() - state.mtimeMs > tornAfterMs
-      if (torn) found.push({ path, record: undefined })
-      if (!name.endsWith(suffix)) continue
-      found.push({ path, record: parseRecord(readFileSync(path, 'utf8')) })
+      return torn ? [{ path, record: undefined }] : []
+    } catch {
+      // Gone since: says nothing of the others.
+      return []
     }
+  })
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return isOurs(statSync(folder)) ? readdirSync(folder) : []
   } catch {
-    // No folder, or one that is being cleared by another process: nothing to find.
+    return []
   }
-  return found
 }
 
 const isOurs = (state: { uid: number; mode: number }): boolean =>

@@ -1,5 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,6 +14,7 @@ import { isGone, sweep } from '../../../src/transports/sweep.ts'
 import { isRunning, until } from './processes.ts'
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/processes/${name}`, import.meta.url))
+const source = (name: string): string => fileURLToPath(new URL(`../../../src/transports/${name}`, import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mcp-proxy-test-'))
 const owner = join(folder, 'owner.mjs')
 const deaf = { command: process.execPath, args: [fixture('deaf.mjs')] }
@@ -246,6 +247,24 @@ describe('the sweep at start-up', () => {
     expect(readdirSync(dir)).toEqual(['blind.run.json'])
     const row = readRow(process.pid) as ProcessRow
     expect([isGone(row, [row]), isGone({ ...row, start: '1' }, [row]), isGone({ ...row, start: '1' }, [])]).toEqual([false, true, false])
+  })
+
+  it('finds a file among others that have just gone, or are none', async () => {
+    const dir = runDir()
+    const module = join(folder, 'run-file.mjs')
+    await build({ entryPoints: [source('run-file.ts')], bundle: true, platform: 'node', format: 'esm', outfile: module, logLevel: 'error' })
+    const record = JSON.stringify({ owner: { pid: 77, start: '1' }, boot: bootId(), groups: [], descendants: [] })
+    for (const n of [1, 2, 3, 4]) {
+      symlinkSync('gone', join(dir, `${n}a.run.json`))
+      mkdirSync(join(dir, `${n}b.run.json`))
+      writeFileSync(join(dir, `${n}c.run.json`), record, { mode: 0o600 })
+      // A pipe nobody writes to must not hold us up.
+      execFileSync('mkfifo', ['-m', '600', join(dir, `${n}d.run.json`)])
+    }
+    // In a process of its own: to wait for a pipe stops everything.
+    const code = `process.stdout.write(JSON.stringify((await import(${JSON.stringify(module)})).readRunFiles(${JSON.stringify(dir)}).map(({ path }) => path.slice(-11))))`
+    const found = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 5_000, encoding: 'utf8' })) as string[]
+    expect(found.sort()).toEqual([1, 2, 3, 4].map(n => `${n}c.run.json`))
   })
 
   it('touches no process on the word of a file that proves nothing', async () => {
