@@ -36,6 +36,8 @@ export interface LogOptions {
 
 export interface OpenLog extends Log {
   readonly level: LogLevelName
+  /** Goes on in a new file where the old one was moved away. */
+  reopen(): void
   /** Writes what is held and lets go of the file. Lines that come later are dropped. */
   close(): Promise<void>
 }
@@ -68,10 +70,16 @@ export function bounded(sink: Sink): (text: string) => void {
 }
 
 /** Appends to a file; a disk that is full or gone costs lines, never the process. */
-function fileSink(path: string): { write(text: string): void; close(): void } {
+function fileSink(path: string): { write(text: string): void; reopen(): void; close(): void } {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const fd = openSync(path, 'a', 0o600)
+  let fd = openSync(path, 'a', 0o600)
   return {
+    reopen() {
+      // The next one first: better in the wrong place than nowhere.
+      const before = fd
+      fd = openSync(path, 'a', 0o600)
+      closeSync(before)
+    },
     write(text) {
       try {
         writeSync(fd, text)
@@ -148,6 +156,13 @@ export function openLog(options: LogOptions): OpenLog {
   return {
     ...log,
     level: options.level,
+    reopen() {
+      try {
+        file?.reopen()
+      } catch (error) {
+        log.warn({ error }, `the log file ${options.file} cannot be opened again; logging to the one of before`)
+      }
+    },
     async close() {
       clearTimeout(timer)
       if (held.length > 0 || loading) await load()

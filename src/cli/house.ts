@@ -76,7 +76,11 @@ export async function openHouse(
     }),
     brief: purpose === 'command',
   })
-  const release = follows ? io.onReload(() => void house.reload()) : undefined
+  const reread = (): void => {
+    log.reopen()
+    void house.reload()
+  }
+  const release = follows ? io.onReload(reread) : undefined
   return {
     house,
     config,

@@ -1,5 +1,6 @@
 /** The config changes while clients are served: what need not change is not touched, and what cannot be read changes nothing. */
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
@@ -185,6 +186,18 @@ describe('a changed config', () => {
     await says('no server changed')
     expect(statSync(file).size).toBeGreaterThan(0)
     expect(textOf(await call(client, 'one__echo', { message: 'still here' }))).toBe('still here')
+  })
+
+  it('on SIGHUP goes on in a new log file, where the old one was moved away', async () => {
+    const { client, sandbox, says } = run(box => ({ one: plain(box, 'one', 'a') }), { log: { file: 'proxy.log' } })
+    await initialize(client)
+    await says('serving over stdio')
+    const log = join(sandbox.dir, 'proxy.log')
+    renameSync(log, `${log}.1`)
+    process.kill(client.pid as number, 'SIGHUP')
+    await says('no server changed')
+    expect(readFileSync(`${log}.1`, 'utf8')).not.toContain('no server changed')
+    expect(readFileSync(log, 'utf8')).toContain('no server changed')
   })
 
   it('follows the credentials, and hides the new ones as well', async () => {
