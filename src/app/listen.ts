@@ -184,6 +184,7 @@ async function bindSocket(path: string, listen: (at: { path: string }) => Promis
   }
 }
 
+/** Refused is what a dead process leaves; one that is too busy for another connection is told in other ways (EAGAIN). */
 const answers = (path: string): Promise<boolean> =>
   new Promise(resolve => {
     const socket = dialSocket(path)
@@ -191,5 +192,5 @@ const answers = (path: string): Promise<boolean> =>
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
   })

@@ -1,8 +1,9 @@
 /** `serve` as a process: where it listens and refuses to, who is told what of its readiness, and how it ends. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { request as requestTls } from 'node:https'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/gateway/contract.ts'
@@ -69,6 +70,24 @@ describe('where it listens', () => {
   it.skipIf(process.platform === 'win32')('says so when the folder of the socket is not there', async () => {
     const { code, stderr } = await sandbox.run(['serve', '--socket', 'none/p.sock', '--no-auth', '--config', sandbox.config({ mcpServers: {} })])
     expect([code, stderr]).toEqual([1, expect.stringContaining(`there is no folder ${join(sandbox.dir, 'none')}`)])
+  })
+
+  it.runIf(process.platform === 'linux')('leaves the socket of a process that has too many clients waiting to answer', async () => {
+    const path = join(sandbox.dir, 'p.sock')
+    const stands = `require('net').createServer().listen({ path: ${JSON.stringify(path)}, backlog: 1 }, () => process.kill(process.pid, 'SIGSTOP'))`
+    const other = spawn(process.execPath, ['-e', stands], { stdio: 'ignore' })
+    const waiting: Socket[] = []
+    try {
+      await eventually(() => /^State:\s+T/m.test(readFileSync(`/proc/${other.pid}/status`, 'utf8')) || undefined, 'it to stand still')
+      for (let n = 0; n < 4; n++) waiting.push(connect(path).on('error', () => {}))
+      const { ino } = statSync(path)
+      const { code, stderr } = await sandbox.run(['serve', '--socket', path, '--no-auth', '--config', sandbox.config({ mcpServers: {} })], { timeoutMs: 5000 })
+      expect([code, stderr]).toEqual([1, expect.stringContaining('it is in use')])
+      expect(statSync(path).ino).toBe(ino)
+    } finally {
+      for (const socket of waiting) socket.destroy()
+      other.kill('SIGKILL')
+    }
   })
 
   it('makes a token once, for nobody else to read, and says where it is', async () => {
