@@ -91,6 +91,8 @@ export interface Complete {
   readonly raw?: RawJson | undefined
   /** A result kind other than the ordinary one that an extension defines, such as `task`. */
   readonly variant?: string | undefined
+  /** Name of the backend, where it is about a task, which may ask for something; filled in by the gateway. */
+  readonly from?: string | undefined
   readonly freshness?: Freshness | undefined
   /** Unknown top-level keys of the JSON-RPC response. */
   readonly extra?: JsonObject | undefined
@@ -147,8 +149,8 @@ export type Change =
   | { readonly kind: 'resource'; readonly params: JsonObject }
   /** `params` of `notifications/message`. */
   | { readonly kind: 'log'; readonly params: JsonObject }
-  /** Any other notification, custom ones of extensions included. */
-  | { readonly kind: 'other'; readonly method: string; readonly params: JsonObject | undefined }
+  /** Any other notification, custom ones of extensions included. `from`: name of the backend; filled in by the gateway. */
+  | { readonly kind: 'other'; readonly method: string; readonly params: JsonObject | undefined; readonly from?: string }
 
 /** The ear of one client, or one for many that want the same, can do the same and have the same principal. */
 export interface Watcher {

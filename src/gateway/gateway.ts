@@ -133,6 +133,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       taskOwners.set(task, { principal: call.client.principal, serial })
       if (taskOwners.size > maxTaskOwners) taskOwners.delete(taskOwners.keys().next().value as string)
     }
+    if (outcome.variant !== undefined) return { ...outcome, result, from: alias }
     return result === outcome.result ? outcome : { ...outcome, result }
   }
 
@@ -185,7 +186,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const owner = surface.catalog.task(id)
     const seat = owner && roster.keeper(owner.alias, taskOwners.get(id)?.serial)
     if (!seat || !isTaskOf(id, call.client)) throw new McpError('UNKNOWN_NAME', `unknown task: ${id}`)
-    return hand(seat, seat.alias, call, { ...call.params, taskId: owner.own })
+    const outcome = await hand(seat, seat.alias, call, { ...call.params, taskId: owner.own })
+    return outcome.kind === 'complete' ? { ...outcome, result: outcome.result, from: seat.alias } : outcome
   }
 
   /** One broken backend shortens the list, it does not fail it. */

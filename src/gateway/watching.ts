@@ -88,7 +88,7 @@ export function watchMembers(watcher: Watcher, { roster, surface, isTaskOf }: Wa
       case 'log':
         return to.change(roster.several ? { kind: 'log', params: catalog.publicLog(alias, change.params) } : change, may)
       case 'other':
-        return to.change({ ...change, params: catalog.publicNotification(alias, change.method, change.params) }, may)
+        return to.change({ ...change, params: catalog.publicNotification(alias, change.method, change.params), from: alias }, may)
     }
   }
 

@@ -51,7 +51,11 @@ describe('a stream that names tasks', () => {
 const asking = `
 const out = message => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
 const shown = [{ type: 'resource_link', uri: 'x://it', name: 'it' }, { type: 'resource', resource: { uri: 'x://it', text: 'it' } }]
-const inputRequests = { q: { method: 'sampling/createMessage', params: { maxTokens: 9, messages: [{ role: 'user', content: shown }] } } }
+const inputRequests = {
+  q: { method: 'sampling/createMessage', params: { maxTokens: 9, messages: [{ role: 'user', content: shown }] } },
+  form: { method: 'elicitation/create', params: { mode: 'form', message: 'Sure?', requestedSchema: { type: 'object', properties: {} } } },
+  page: { method: 'elicitation/create', params: { mode: 'url', message: 'Sign in', url: 'https://server.example/' } },
+}
 require('node:readline').createInterface({ input: process.stdin }).on('line', line => {
   const { id, method, params } = JSON.parse(line)
   const result = result => out({ id, result: { resultType: 'complete', ...result } })
@@ -70,21 +74,23 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', li
   for (const taskId of params.notifications.taskIds ?? []) out({ method: 'notifications/tasks', params: { ...stamp, ...task, taskId, inputRequests } })
 })`
 
-it('a question that a task asks shows resources as the client knows them, wherever it stands', async () => {
+it('a question that a task asks names its server, and shows resources as the client knows them, wherever it stands', async () => {
   const sandbox = createSandbox()
   const entry = { command: process.execPath, args: [sandbox.write('asking.cjs', asking)] }
   const client = startRaw(sandbox.runTarget({ mcpServers: { a: entry, b: entry } }))
-  const _meta = envelope({ sampling: {}, extensions: { [extension]: {} } })
+  const _meta = envelope({ sampling: {}, elicitation: { form: {}, url: {} }, extensions: { [extension]: {} } })
   const { resources } = (await client.request('resources/list', { _meta }))['result'] as { resources: { uri: string }[] }
   const known = resources.map(({ uri }) => uri)
   expect(new Set(known).size).toBe(2)
-  interface Asking { inputRequests?: { q: { params: { messages: [{ content: [{ uri: string }, { resource: { uri: string } }] }] } } } }
-  const shownIn = (of: unknown): string[] => {
-    const [link, embedded] = (of as Asking).inputRequests?.q.params.messages[0].content ?? []
-    return [link?.uri ?? '', embedded?.resource.uri ?? '']
+  interface Said { params: { message: string } }
+  interface Asking { inputRequests?: { q: { params: { messages: [{ content: [{ uri: string }, { resource: { uri: string } }] }] } }; form: Said; page: Said } }
+  const shownIn = (of: unknown): (string | undefined)[] => {
+    const { q, form, page } = (of as Asking).inputRequests ?? {}
+    const [link, embedded] = q?.params.messages[0].content ?? []
+    return [link?.uri, embedded?.resource.uri, form?.params.message, page?.params.message]
   }
   for (const [index, alias] of ['a', 'b'].entries()) {
-    const own = [known[index], known[index]]
+    const own = [known[index], known[index], `[${alias}] Sure?`, `[${alias}] Sign in`]
     expect(shownIn((await client.request('tools/call', { name: `${alias}__ask`, arguments: {}, _meta }))['result'])).toEqual(own)
     const { taskId } = (await client.request('tools/call', { name: `${alias}__work`, arguments: {}, _meta }))['result'] as { taskId: string }
     expect(shownIn((await client.request('tasks/get', { taskId, _meta }))['result'])).toEqual(own)

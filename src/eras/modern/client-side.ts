@@ -25,6 +25,7 @@ import { serverCapabilities } from './capabilities.ts'
 import { toClient } from './failures.ts'
 import { ListenStreams } from './listen.ts'
 import { Profiles, Strangers, travellingMeta, type Faces } from './profiles.ts'
+import { labelledTask } from './task-asks.ts'
 import {
   cacheable,
   discoverMethod,
@@ -52,7 +53,7 @@ class ModernFront implements Front {
   constructor(options: ServeOptions, profiles: Faces) {
     this.options = options
     this.profiles = profiles
-    this.streams = new ListenStreams(options.gateway)
+    this.streams = new ListenStreams(options)
   }
 
   request(incoming: Incoming): void {
@@ -163,7 +164,8 @@ class ModernFront implements Front {
     return { principal: this.options.principal, method, params }
   }
 
-  private resultOf(call: Call, { result, variant, freshness }: Complete): JsonObject {
+  private resultOf(call: Call, { result: got, variant, freshness, from }: Complete): JsonObject {
+    const result = from !== undefined && this.options.nameAsker ? labelledTask(got, from) : got
     const kind = variant ?? 'complete'
     // What comes after a spread costs several times as much as the same before it.
     const told: JsonObject = result['resultType'] === undefined ? { resultType: kind, ...result } : { ...result, resultType: kind }

@@ -5,8 +5,10 @@
 import type { Backend, Change, ClientProfile, Granted, Interest, JsonObject, Watch } from '../../gateway/contract.ts'
 import { McpError } from '../../gateway/errors.ts'
 import { isObject } from '../asks.ts'
+import type { ServeOptions } from '../options.ts'
 import type { Incoming } from '../peer.ts'
 import { extraFields, writeFilter } from './filters.ts'
+import { labelledTask } from './task-asks.ts'
 import {
   acknowledgedMethod,
   changedMethod,
@@ -75,9 +77,11 @@ function wantsOther(method: string, params: JsonObject | undefined, extra: JsonO
 export class ListenStreams {
   private readonly open = new Map<Incoming, Watch>()
   private readonly gateway: Backend
+  private readonly options: ServeOptions
 
-  constructor(gateway: Backend) {
-    this.gateway = gateway
+  constructor(options: ServeOptions) {
+    this.gateway = options.gateway
+    this.options = options
   }
 
   /** Opens the stream that `incoming` asks for. Throws INVALID_PARAMS and BACKEND_BUSY. */
@@ -88,7 +92,7 @@ export class ListenStreams {
     let early: Change[] | undefined = []
     const tell = (change: Change): void => {
       const note = notificationFor(change, interest)
-      if (note) incoming.notify(note.method, stamped(note.params, stamp))
+      if (note) incoming.notify(note.method, stamped(this.named(change, note.params), stamp))
     }
     const watch = this.gateway.watch({
       client,
@@ -112,6 +116,11 @@ export class ListenStreams {
     }
     const timer = setTimeout(() => acknowledge(interest), settleWithin).unref()
     void watch.granted.then(acknowledge)
+  }
+
+  private named(change: Change, params: JsonObject): JsonObject {
+    const from = change.kind === 'other' && change.method === taskMethod && this.options.nameAsker ? change.from : undefined
+    return from === undefined ? params : labelledTask(params, from)
   }
 
   private stop(incoming: Incoming): boolean {

@@ -142,6 +142,16 @@ describe('tasks', () => {
     expect(await codeOf(ask(gateway, method, { taskId: 5 }))).toBe('INVALID_PARAMS')
   })
 
+  it('a result about a task says whose it is, whatever the server left out', async () => {
+    const { a, gateway } = pair()
+    a.answer = made('t1')
+    expect(await ask(gateway, 'tools/call', { name: 'a__t' })).toMatchObject({ from: 'a' })
+    a.answer = () => ({ kind: 'complete', result: { inputRequests: {} } })
+    expect(await ask(gateway, 'tasks/get', { taskId: 'a.t1' })).toEqual({ kind: 'complete', result: { inputRequests: {} }, from: 'a' })
+    a.answer = () => ({ kind: 'complete', variant: 'task', result: { inputRequests: {} } })
+    expect(await ask(gateway, 'tools/call', { name: 'a__t' })).toMatchObject({ from: 'a' })
+  })
+
   it('tasks/list asks all who have tasks, page by page, without those of others; one that fails is left out', async () => {
     const capable = { tools: ['t'], capabilities: { tools: {}, tasks: {} } }
     const [a, b, c] = [new FakeMember('a', capable), new FakeMember('b', capable), new FakeMember('c', { tools: ['t'] })]

@@ -89,7 +89,7 @@ describe('what is heard', () => {
     expect(changes).toEqual([
       { kind: 'resource', params: { uri: second, x: 1 } },
       { kind: 'log', params: { level: 'info', data: 'd', logger: 'b' } },
-      { kind: 'other', method: 'custom', params: { y: 1 } },
+      { kind: 'other', method: 'custom', params: { y: 1 }, from: 'b' },
     ])
   })
 

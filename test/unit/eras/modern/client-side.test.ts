@@ -284,6 +284,20 @@ describe('a demand for input', () => {
     expect(result?.['inputRequests']).toEqual({ who: { ...form, params: { ...form.params, message: '[b] Name?' } } })
   })
 
+  it.each([[true, '[b] Name?'], [false, 'Name?']])('names who asks also where a task does (several: %s)', async (nameAsker, message) => {
+    const { client, gateway } = open({ nameAsker })
+    const inputRequests = { who: form, roots: { method: 'roots/list' }, odd: null }
+    const asking = (more: object): Outcome => ({ kind: 'complete', result: { taskId: 'b.1', inputRequests: JSON.parse(JSON.stringify(inputRequests)), vendor: 1 }, from: 'b', ...more })
+    const named = { ...inputRequests, who: { ...form, params: { ...form.params, message } } }
+    for (const more of [{}, { variant: 'task' }]) {
+      gateway.answer = () => asking(more)
+      const { result } = await client.ask('tasks/get', { taskId: 'b.1', _meta: meta(able) })
+      expect(result).toMatchObject({ inputRequests: named, vendor: 1 })
+    }
+    gateway.answer = () => ({ kind: 'complete', result: { taskId: 'b.1', inputRequests: 'none' }, from: 'b' })
+    expect((await client.ask('tasks/get', { taskId: 'b.1', _meta: meta(able) })).result).toMatchObject({ inputRequests: 'none' })
+  })
+
   it('shows nothing of this process', async () => {
     const live = { withdrawn: { cancelled: false, reason: undefined, subscribe: () => () => {} }, refuse: () => {} }
     const { result } = await round({}, demand({ requests: { who: { ...form, from: 'b', live, vendor: 1 } } }))
