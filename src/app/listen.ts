@@ -21,8 +21,8 @@ export interface ListenOptions {
   /** Path of the merged endpoint. */
   readonly path: string
   readonly port?: { readonly host: string; readonly port: number } | undefined
-  /** A listening socket that was handed to us, instead of `port`. */
-  readonly fd?: number | undefined
+  /** Listening sockets that were handed to us, instead of `port`. */
+  readonly fds?: readonly number[] | undefined
   /** Absolute path of a socket file. */
   readonly socket?: string | undefined
   readonly hosts: readonly string[]
@@ -53,7 +53,7 @@ const withoutHints = (status: ProxyStatus): ProxyStatus => ({
 
 /** Binds. Rejects with LISTEN_FAILED, or with CONFIG_INVALID when the certificate cannot be used. */
 export async function listenHttp(options: ListenOptions): Promise<HouseListener> {
-  const { house, log, path, tokens, socket, port, fd } = options
+  const { house, log, path, tokens, socket, port, fds = [] } = options
   if (Object.values(paths).includes(path) || onlyOne.test(path))
     throw new McpError('USAGE', `the path ${path} is taken`, { hint: 'choose another one, such as /mcp' })
   const fronts = new Map<Gateway, HttpFront>()
@@ -131,7 +131,7 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
       listening.push(bound)
       addresses.push(`${tls ? 'https' : 'http'}://${port.host.includes(':') ? `[${port.host}]` : port.host}:${bound.port}${path}`)
     }
-    if (fd !== undefined) {
+    for (const fd of fds) {
       const bound = await listen({ fd }, { ...common, tls })
       listening.push(bound)
       addresses.push(bound.port === 0 ? `fd:${fd}` : `${tls ? 'https' : 'http'}://${bound.host}:${bound.port}${path}`)

@@ -64,8 +64,8 @@ async function runProgram(program: string, args: readonly string[]): Promise<voi
   )
 }
 
-/** The socket somebody listens on for us until we do (sd_listen_fds(3)); undefined = there is none. */
-export function handedOver({ env, pid }: Pick<NotifyOptions, 'env' | 'pid'>): number | undefined {
-  if (env['LISTEN_PID'] !== String(pid)) return undefined
-  return Number(env['LISTEN_FDS']) >= 1 ? 3 : undefined
+/** The sockets somebody listens on for us until we do (sd_listen_fds(3)), from the third on. One left alone would keep its clients waiting. */
+export function handedOver({ env, pid }: Pick<NotifyOptions, 'env' | 'pid'>): readonly number[] {
+  if (env['LISTEN_PID'] !== String(pid)) return []
+  return Array.from({ length: Number(env['LISTEN_FDS']) || 0 }, (_, index) => 3 + index)
 }

@@ -112,12 +112,13 @@ export async function openListener(options: ServeOptions, { house, log, config }
   if (!overPort && socket === undefined)
     throw new McpError('USAGE', 'say where to serve', { hint: 'mcp-proxy serve --http, or --socket PATH, or a "listen" section in the config' })
 
-  const fd = overPort ? handedOver({ env: io.env, pid: process.pid }) : undefined
+  const fds = overPort ? handedOver({ env: io.env, pid: process.pid }) : []
+  const isHanded = fds.length > 0
   const host = options.host ?? configured?.host ?? '127.0.0.1'
   // Where a socket that was handed to us is bound was decided elsewhere.
-  const isLocal = !overPort || (fd === undefined && isLoopback(host))
+  const isLocal = !overPort || (!isHanded && isLoopback(host))
   if (!options.auth && !isLocal)
-    throw new McpError('USAGE', `--no-auth is refused on ${fd === undefined ? host : 'a socket that was handed to us'}: everybody who reaches it could use every server`, {
+    throw new McpError('USAGE', `--no-auth is refused on ${isHanded ? 'a socket that was handed to us' : host}: everybody who reaches it could use every server`, {
       hint: 'leave --no-auth out, or bind to 127.0.0.1',
     })
   if ((options.tlsCert === undefined) !== (options.tlsKey === undefined))
@@ -140,9 +141,9 @@ export async function openListener(options: ServeOptions, { house, log, config }
     if (found.warning !== undefined) log.warn({}, found.warning)
   }
   return listenHttp({
-    house, log, socket, tls, tokens, fd,
+    house, log, socket, tls, tokens, fds,
     path: options.path ?? configured?.path ?? '/mcp',
-    port: overPort && fd === undefined ? { host, port: options.port ?? configured?.port ?? 3050 } : undefined,
+    port: overPort && !isHanded ? { host, port: options.port ?? configured?.port ?? 3050 } : undefined,
     hosts: [...(configured?.allowedHosts ?? []), ...(isLoopback(host) || isWildcard(host) ? [] : [host.includes(':') ? `[${host}]` : host])],
     origins: configured?.allowedOrigins ?? [],
   })

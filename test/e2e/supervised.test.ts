@@ -22,19 +22,19 @@ function notifier(): string {
 }
 const told = (): string => (existsSync(join(sandbox.dir, 'told')) ? readFileSync(join(sandbox.dir, 'told'), 'utf8') : '')
 
-it('takes over the listening socket, and tells how it is', async () => {
+it('takes over the listening sockets, and tells how it is', async () => {
   const config = sandbox.config({ mcpServers: { one: stdioBackend(sandbox, 'v1', 'one') } })
   sandbox.write('secret', 'A-Token-Of-A-Container-0123456789\n')
-  const listening = createServer()
-  await new Promise<void>(resolve => listening.listen(0, '127.0.0.1', resolve))
-  const { port } = listening.address() as { port: number }
+  const listenings = [createServer(), createServer()]
+  for (const listening of listenings) await new Promise<void>(resolve => listening.listen(0, '127.0.0.1', resolve))
+  const [port, second] = listenings.map(listening => (listening.address() as { port: number }).port)
   // LISTEN_PID must be the pid of the one who reads it: the shell keeps its own when it turns into node.
   const script = `LISTEN_PID=$$ exec "${process.execPath}" "${bin}" serve --http --config "${config}"`
-  const handle = (listening as unknown as { _handle: { fd: number } })._handle
+  const handles = listenings.map(listening => (listening as unknown as { _handle: { fd: number } })._handle.fd)
   const child = spawn('sh', ['-c', script], {
-    stdio: ['ignore', 'ignore', 'pipe', handle.fd],
+    stdio: ['ignore', 'ignore', 'pipe', ...handles],
     env: {
-      ...sandbox.env, LISTEN_FDS: '1', NOTIFY_SOCKET: '/run/none', WATCHDOG_USEC: '300000',
+      ...sandbox.env, LISTEN_FDS: '2', NOTIFY_SOCKET: '/run/none', WATCHDOG_USEC: '300000',
       MCP_PROXY_TOKEN_FILE: join(sandbox.dir, 'secret'), PATH: `${notifier()}:${sandbox.env['PATH']}`,
     },
   })
@@ -44,7 +44,8 @@ it('takes over the listening socket, and tells how it is', async () => {
   await eventually(() => /^listening /m.test(words) || undefined, 'it to listen')
   expect(words).toContain(`listening http://127.0.0.1:${port}/mcp`)
   // From here on only the child listens.
-  await new Promise(resolve => listening.close(resolve))
+  for (const listening of listenings) await new Promise(resolve => listening.close(resolve))
+  expect((await fetch(`http://127.0.0.1:${second}/healthz`, { signal: AbortSignal.timeout(5000) })).status).toBe(200)
   const ask = (token: string) => fetch(`http://127.0.0.1:${port}/status`, { headers: { Authorization: `Bearer ${token}` } })
   expect((await ask('A-Token-Of-A-Container-0123456789')).status).toBe(200)
   expect((await ask('another')).status).toBe(401)

@@ -58,12 +58,13 @@ describe('the supervisor', () => {
 })
 
 describe('a socket handed over', () => {
-  it.each<[Record<string, string>, number | undefined]>([
-    [{ LISTEN_PID: '7', LISTEN_FDS: '1' }, 3],
-    [{ LISTEN_PID: '7', LISTEN_FDS: '2' }, 3],
-    [{ LISTEN_PID: '8', LISTEN_FDS: '1' }, undefined],
-    [{ LISTEN_PID: '7', LISTEN_FDS: '0' }, undefined],
-    [{ LISTEN_PID: '7' }, undefined],
-    [{}, undefined],
-  ])('%o', (env, fd) => expect(handedOver({ env, pid: 7 })).toBe(fd))
+  it.each<[Record<string, string>, number[]]>([
+    [{ LISTEN_PID: '7', LISTEN_FDS: '1' }, [3]],
+    [{ LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' }, [3, 4]],
+    [{ LISTEN_PID: '8', LISTEN_FDS: '1' }, []],
+    [{ LISTEN_PID: '7', LISTEN_FDS: '0' }, []],
+    [{ LISTEN_PID: '7', LISTEN_FDS: 'x' }, []],
+    [{ LISTEN_PID: '7' }, []],
+    [{}, []],
+  ])('%o', (env, fds) => expect(handedOver({ env, pid: 7 })).toEqual(fds))
 })
