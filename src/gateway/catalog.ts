@@ -6,13 +6,13 @@ import type { Freshness, JsonObject, Offer } from './contract.ts'
 import { compileFilter, type Filter, type FilterRules } from './filters.ts'
 import { isObject, sameJson } from './json.ts'
 import { Links } from './links.ts'
-import { assignNames, prefixOf, promptName, toolName, type NamesOptions } from './names.ts'
+import { assignNames, mayHave, prefixOf, promptName, toolName, type NamesOptions } from './names.ts'
 import { Problems, quote, type Problem } from './problems.ts'
 import { Resources, type ResourceMember } from './resources.ts'
 import { createRewriter, type Rewriter } from './rewrite.ts'
 import type { UriRoute } from './uris.ts'
 
-export interface ToolRules extends FilterRules {
+export interface OfferRules extends FilterRules {
   /** Own name to the name that replaces it; the prefix comes before that one. */
   readonly rename?: Readonly<Record<string, string>> | undefined
   /** Public, replaced or own name to the description to show. */
@@ -21,9 +21,9 @@ export interface ToolRules extends FilterRules {
 
 /** Globs stand for own names and own URIs. */
 export interface BackendRules {
-  readonly tools?: ToolRules | undefined
+  readonly tools?: OfferRules | undefined
   readonly resources?: FilterRules | undefined
-  readonly prompts?: FilterRules | undefined
+  readonly prompts?: OfferRules | undefined
 }
 
 export interface CatalogMember {
@@ -54,8 +54,8 @@ export interface Catalog extends Rewriter {
   readonly freshness: Freshness | undefined
   /**
    * By public name, else by a backend's own name if exactly one backend has it: Views of Apps call the bare names baked
-   * into them. It cannot be seen which View calls, so where backends must not reach each other's app-only tools, each
-   * needs a gateway of its own.
+   * into them. Never a name that another backend may have or have had as its public one: it would change its meaning. It cannot
+   * be seen which View calls, so where backends must not reach each other's app-only tools, each needs a gateway of its own.
    */
   tool(name: string): NameRoute | undefined
   /** By public name only. */
@@ -95,23 +95,22 @@ export function buildCatalog(members: readonly CatalogMember[], names: NamesOpti
     links,
     problems,
   )
-  const rulesOf = new Map(members.map(({ alias, rules }) => [alias, rules.tools]))
-  for (const { alias, offer, rules, tools } of kept) {
-    rename(alias, tools, rules.tools?.rename, offer !== undefined, problems)
+  const rulesOf = new Map(members.map(({ alias, rules }) => [alias, rules]))
+  for (const { alias, offer, rules, tools, prompts } of kept) {
+    rename('tools', alias, tools, rules.tools?.rename, offer !== undefined, problems)
+    rename('prompts', alias, prompts, rules.prompts?.rename, offer !== undefined, problems)
   }
 
   const toolClaims = kept.flatMap(({ tools }) => tools)
-  const tools = publish('tool', toolClaims, names, problems, ({ alias, own, base, name, item }) => {
-    const described = descriptionOf(rulesOf.get(alias)?.describe, [name, base, own])
-    const shown = mapUi(item, uri => resources.publicUri(alias, uri))
-    if (described !== undefined) return { ...shown, name, description: described }
-    return shown['name'] === name ? shown : { ...shown, name }
-  })
+  const tools = publish('tool', toolClaims, names, problems, claim =>
+    told(claim, mapUi(claim.item, uri => resources.publicUri(claim.alias, uri)), rulesOf.get(claim.alias)?.tools),
+  )
   const promptClaims = kept.flatMap(({ prompts }) => prompts)
-  const prompts = publish('prompt', promptClaims, names, problems, ({ name, item }) =>
-    item['name'] === name ? item : { ...item, name },
+  const prompts = publish('prompt', promptClaims, names, problems, claim =>
+    told(claim, claim.item, rulesOf.get(claim.alias)?.prompts),
   )
   let byOwn: ReadonlyMap<string, string | undefined> | undefined
+  const prefixes = names.prefix === 'never' ? [] : members.map(({ alias }) => [alias, prefixOf(alias, names.separator)] as const)
 
   const spelling = {
     mapsUris: (alias: string) => resources.maps(alias),
@@ -130,7 +129,9 @@ export function buildCatalog(members: readonly CatalogMember[], names: NamesOpti
       const route = tools.routes.get(name)
       if (route) return route
       const bare = (byOwn ??= unambiguous(toolClaims)).get(name)
-      return bare === undefined ? undefined : tools.routes.get(bare)
+      const found = bare === undefined ? undefined : tools.routes.get(bare)
+      const mayBeOf = ([alias, prefix]: readonly [string, string]) => alias !== found?.alias && mayHave(prefix, name, names.maxLength)
+      return prefixes.some(mayBeOf) ? undefined : found
     },
     prompt: name => prompts.routes.get(name),
     resource: uri => resources.route(uri),
@@ -202,18 +203,22 @@ function keep(
   return claims
 }
 
-function rename(alias: string, tools: readonly Claim[], rules: ToolRules['rename'], isKnown: boolean, problems: Problems): void {
+function rename(
+  kind: 'tools' | 'prompts', alias: string, claims: readonly Claim[], rules: OfferRules['rename'], isKnown: boolean, problems: Problems,
+): void {
   if (!rules) return
   const unused = new Set(Object.keys(rules))
-  for (const claim of tools) if (unused.delete(claim.own)) claim.base = rules[claim.own] as string
+  for (const claim of claims) if (unused.delete(claim.own)) claim.base = rules[claim.own] as string
   if (!isKnown) return
-  for (const own of unused) problems.add('RULE_UNMATCHED', alias, 'tools.rename names what it does not offer', quote(own))
+  for (const own of unused) problems.add('RULE_UNMATCHED', alias, `${kind}.rename names what it does not offer`, quote(own))
 }
 
-function descriptionOf(rules: ToolRules['describe'], keys: readonly string[]): string | undefined {
+/** An item under its public name, and with the description that the config gives it. */
+function told({ own, base, name }: Claim, item: JsonObject, { describe: rules = {} }: OfferRules = {}): JsonObject {
   // The keys are servers' text: an inherited property such as `constructor` is no rule.
-  const key = rules && keys.find(candidate => Object.hasOwn(rules, candidate))
-  return key === undefined ? undefined : rules?.[key]
+  const key = [name, base, own].find(candidate => Object.hasOwn(rules, candidate))
+  if (key !== undefined) return { ...item, name, description: rules[key] }
+  return item['name'] === name ? item : { ...item, name }
 }
 
 function publish(

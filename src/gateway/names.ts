@@ -47,6 +47,12 @@ export function toolName(alias: string, own: string, prefix: string, maxLength: 
   return `${head}${kept}${kept === '' ? '' : '_'}${hash(alias, own)}`.slice(-maxLength)
 }
 
+/** Whether a name may be that of a tool or prompt of whoever has this prefix: it begins so, or as `toolName` cuts it. */
+export function mayHave(prefix: string, name: string, maxLength: number): boolean {
+  const whole = maxLength - hashLength - 1 - leastOwn
+  return name.startsWith(prefix.length <= whole ? prefix : prefix.slice(0, Math.max(0, whole - 1)))
+}
+
 /** Any characters; shortened with a hash only beyond 256 (spec, server/prompts: names have no charset rule). */
 export function promptName(alias: string, own: string, prefix: string): string {
   if (prefix.length + own.length <= maxPromptLength) return prefix + own

@@ -74,6 +74,37 @@ describe('names of tools and prompts', () => {
     // A withheld tool is not reached by its own name either.
     expect(catalog([member('a', { tools: ['x'] }), member('b', { tools: ['x'] })], 'never').tool('x')).toBeUndefined()
   })
+  it('takes no bare own name that another backend may have as its public one, known or not', () => {
+    const games = member('games', { tools: ['bank__pay', 'games__x', 'bankish'] })
+    for (const bank of [member('bank', undefined), member('bank', { tools: ['pay'] }, { tools: { exclude: ['pay'] } })]) {
+      const c = catalog([bank, games])
+      expect(c.tool('bank__pay')).toBeUndefined()
+      expect(c.tool('games__bank__pay')).toEqual(route('games', 'bank__pay'))
+      expect(c.tool('bankish')).toEqual(route('games', 'bankish'))
+      // What could only ever be its own.
+      expect(c.tool('games__x')).toEqual(route('games', 'games__x'))
+      expect(catalog([bank, games], 'onClash').tool('bank__pay')?.alias).toBe('games')
+    }
+    expect(catalog([games]).tool('bank__pay')).toEqual(route('games', 'bank__pay'))
+  })
+  it('knows public names whose prefix was cut, too', () => {
+    const own = 'transfer_money_between_accounts'
+    for (const maxLength of [16, 24, 40, 64]) {
+      const alias = 'the-bank-of-which-this-is-money'
+      const [shown] = names(buildCatalog([member(alias, { tools: [own] })], { ...options, maxLength }).tools) as [string]
+      const c = buildCatalog([member(alias, undefined), member('b', { tools: [shown] })], { ...options, maxLength })
+      expect(c.tool(shown)).toBeUndefined()
+    }
+  })
+  it('renames and describes prompts, and leads completions back', () => {
+    const rules = { prompts: { rename: { p: 'q', gone: 'x' }, describe: { p: 'new' } } }
+    const c = catalog([member('a', { prompts: [{ name: 'p', description: 'old', more: 1 }, 'toString'] }, rules)])
+    expect(c.prompts).toEqual([{ name: 'a__q', description: 'new', more: 1 }, { name: 'a__toString' }])
+    expect(c.prompt('a__q')).toMatchObject(route('a', 'p'))
+    expect(c.prompt('a__p')).toBeUndefined()
+    expect(c.ref({ type: 'ref/prompt', name: 'a__q' })).toEqual({ alias: 'a', ref: { type: 'ref/prompt', name: 'p' } })
+    expect(c.problems[0]?.message).toContain('prompts.rename names what it does not offer: "gone"')
+  })
   it('leaves one odd item out, not its list', () => {
     const c = catalog([member('a', { tools: [null, 'x', 7, {}, { name: 5 }, { name: '' }, 'y', 'x'], prompts: [[], 'p'] })])
     expect(names(c.tools)).toEqual(['a__x', 'a__y'])
