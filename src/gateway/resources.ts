@@ -8,7 +8,7 @@ import { isObject } from './json.ts'
 import type { Links } from './links.ts'
 import { quote, type Problems } from './problems.ts'
 import { compileUriTemplate, type UriTemplate } from './uri-template.ts'
-import { isNamespaced, namespacedUri, parseNamespaced, schemeOf, type UriRoute } from './uris.ts'
+import { climbs, isNamespaced, namespacedUri, parseNamespaced, schemeOf, spellingsOf, type UriRoute } from './uris.ts'
 
 export interface ResourceMember {
   readonly alias: string
@@ -35,6 +35,9 @@ export class Resources {
   private readonly owners = new Map<string, string>()
   private readonly templateOwners = new Map<string, string>()
   private readonly ownTemplates = new Map<string, string[]>()
+  /** What the filter leaves: URIs that are listed. And what it excludes: templates. */
+  private readonly shown = new Map<string, ReadonlySet<string>>()
+  private readonly hiddenTemplates = new Map<string, readonly string[]>()
   private readonly schemes = new Map<string, Set<string>>()
   private readonly serving: ReadonlySet<string>
   private patterns: readonly Pattern[] | undefined
@@ -110,6 +113,7 @@ export class Resources {
   ): void {
     const { alias, filter } = member
     const own: string[] = []
+    const hidden: string[] = []
     for (const item of items) {
       const uri = isObject(item) ? item[key] : undefined
       if (typeof uri !== 'string' || uri === '') {
@@ -121,6 +125,7 @@ export class Resources {
         )
         continue
       }
+      if (filter?.excludes(uri)) hidden.push(uri)
       if (filter && !filter.passes(uri)) continue
       own.push(uri)
       const isBare = this.claim(owners, alias, uri)
@@ -130,7 +135,9 @@ export class Resources {
       const what = key === 'uri' ? 'resources' : 'resource templates'
       problems.add('URI_CLASH', alias, `${what} that ${owner} offers too have a URI of their own here`, quote(uri))
     }
-    if (key === 'uriTemplate') this.ownTemplates.set(alias, own)
+    if (key === 'uri') return void this.shown.set(alias, new Set(own))
+    this.ownTemplates.set(alias, own)
+    this.hiddenTemplates.set(alias, hidden)
   }
 
   /** Config order decides: whoever comes first is bare. Says whether this one is. */
@@ -183,17 +190,23 @@ export class Resources {
     return patterns.sort((a, b) => b.template.literal - a.template.literal)
   }
 
-  /** What is filtered out of the list cannot be read by its URI either. */
+  /** What is filtered out of the list cannot be read by its URI either, however that is spelt, nor as what a template makes. */
   private isReadable(alias: string, own: string): boolean {
     const member = this.members.get(alias)
     if (!member) return false
     const { filter, linked } = member
-    if (!filter) return true
-    if (filter.excludes(own)) return false
-    if (filter.includes(own) || linked.includes(own)) return true
-    return (this.ownTemplates.get(alias) ?? []).slice(0, maxPatterns).some(text => compileUriTemplate(text)?.matches(own))
+    if (!filter || this.shown.get(alias)?.has(own)) return true
+    const spellings = spellingsOf(own)
+    for (const each of spellings) if (filter.excludes(each)) return false
+    if (linked.includes(own)) return true
+    const isMade = (uri: string): boolean => fitsOne(this.ownTemplates.get(alias), uri)
+    const isMeant = (uri: string): boolean => (filter.includes(uri) && !fitsOne(this.hiddenTemplates.get(alias), uri)) || isMade(uri)
+    return isMeant(own) && (!climbs(own) || [...spellings].some(each => !climbs(each) && isMeant(each)))
   }
 }
+
+const fitsOne = (templates: readonly string[] = [], uri: string): boolean =>
+  templates.slice(0, maxPatterns).some(text => compileUriTemplate(text)?.matches(uri))
 
 function serves({ offer, linked }: ResourceMember): boolean {
   if (!offer) return false

@@ -37,3 +37,31 @@ export function schemeOf(uri: string): string | undefined {
   const scheme = uri.slice(0, colon)
   return /^[A-Za-z][A-Za-z0-9+.-]*$/.test(scheme) ? scheme.toLowerCase() : undefined
 }
+
+/** What is no escape, or none of UTF-8, stands as it is, as most servers have it. */
+const decoded = (uri: string): string =>
+  uri.replace(/(?:%[0-9a-f]{2})+/gi, escapes => {
+    try {
+      return decodeURIComponent(escapes)
+    } catch {
+      return escapes.replace(/%[0-7]./g, ascii => decodeURIComponent(ascii))
+    }
+  })
+
+/**
+ * What a server may take a URI for that it is asked to read: escapes undone, `.` and `..` followed, scheme and host in lower
+ * case (RFC 3986, 6.2.2), and the slashes of a path as an operating system sees them. The URI itself comes first.
+ */
+export function spellingsOf(uri: string): ReadonlySet<string> {
+  const all = new Set([uri])
+  for (const text of [uri, decoded(uri)]) {
+    if (!URL.canParse(text)) continue
+    const { href, protocol, pathname } = new URL(text)
+    const meant = protocol === 'file:' ? [href, `file://${pathname.replace(/\/{2,}/g, '/')}`] : [href]
+    for (const each of meant) all.add(each).add(decoded(each))
+  }
+  return all
+}
+
+/** Whether following a URI's path may lead out of where it seems to be. */
+export const climbs = (uri: string): boolean => /[/\\]\.\.?(?:[/\\?#]|$)/.test(decoded(uri))

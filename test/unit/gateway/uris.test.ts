@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileUriTemplate } from '../../../src/gateway/uri-template.ts'
-import { isNamespaced, namespacedUri, parseNamespaced, schemeOf } from '../../../src/gateway/uris.ts'
+import { climbs, isNamespaced, namespacedUri, parseNamespaced, schemeOf, spellingsOf } from '../../../src/gateway/uris.ts'
 import { processorMs } from '../timing.ts'
 
 const alias = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)
@@ -66,6 +66,25 @@ describe('schemes', () => {
     [':a', undefined],
     ['a_b:c', undefined],
   ])('%s: %s', (uri, scheme) => expect(schemeOf(uri)).toBe(scheme))
+})
+
+describe('spellings', () => {
+  it.each([
+    'file:///a/./b', 'file:///a/x/../b', 'file:///a/%2e/b', 'file:///a/x%2F..%2Fb', 'file:///%61/b', 'file:///a//b', 'file:////a/b', 'FILE:///a/b',
+    'file:/a/b', 'file://localhost/a/b', 'file:///a\\b', 'file:///../a/b', 'file:///%61%2fx/..%5cb',
+  ])('%s may mean file:///a/b', uri => expect([...spellingsOf(uri)]).toContain('file:///a/b'))
+  it('undoes what it can where not everything is an escape', () => expect([...spellingsOf('x://h/%zz%61%ff')]).toContain('x://h/%zza%ff'))
+  it('begins with the text itself, whatever that is', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.webUrl()), text => {
+        expect([...spellingsOf(text)][0]).toBe(text)
+      }),
+    )
+  })
+  it.each([['file:///a/../b', true], ['x:/a/%2e%2E', true], ['x:\\\\a\\..\\b', true], ['x://a/b..c/.d', false], ['x://a/...', false]])(
+    'of %s: climbs %s',
+    (uri, expected) => expect(climbs(uri)).toBe(expected),
+  )
 })
 
 describe('URI templates', () => {
