@@ -98,8 +98,10 @@ export function build(loaded: Loaded, { log, places, redact, debug, load, brief 
     gateways: () => [gateway, ...single.values()],
     seat(members, next) {
       running = next
-      gateway.replace(together(members, next))
-      for (const [alias, each] of single) each.replace(apart(alias, members, next))
+      // Tools stay, and still a client may see them otherwise.
+      const retold = profiles.reread(gateway.known.tools) ? (['tools'] as const) : []
+      gateway.replace({ ...together(members, next), retold })
+      for (const [alias, each] of single) each.replace({ ...apart(alias, members, next), retold })
     },
     log,
   })

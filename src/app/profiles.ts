@@ -7,6 +7,7 @@ import type { Call, Complete, Handler, JsonObject, Outcome } from '../gateway/co
 import { McpError } from '../gateway/errors.ts'
 import { fit, type FitChange, type Fitted } from '../gateway/fit.ts'
 import type { Gateway } from '../gateway/gateway.ts'
+import { sameJson } from '../gateway/json.ts'
 import { clientCalled, fittingOf, type ClientLimits, type Fitting } from '../gateway/profiles.ts'
 import { RawComplete, RawJson } from '../gateway/raw.ts'
 import { readdressed } from '../gateway/readdressed.ts'
@@ -32,6 +33,8 @@ export interface Profiles {
   fitted(gateway: Gateway, name?: string): Gateway
   /** Of every client for which something had to change. */
   status(): readonly ClientFit[]
+  /** Takes the overrides as they are now. Whether a client that has been here would be shown something else of these tools. */
+  reread(tools: readonly JsonObject[]): boolean
 }
 
 export type Overrides = Config['clients']
@@ -39,18 +42,26 @@ export type Overrides = Config['clients']
 /** The limits for a client of this id or name, with the config's own over them; undefined = it has none. */
 export function limitsFor(name: string, overrides: Overrides): Fitting | undefined {
   const known = clientCalled(name)
-  const own = overrides[known?.id ?? name] ?? overrides[name.toLowerCase()]
+  const own = overridesFor(name, known?.id, overrides)
   if (!known && !own) return undefined
   const { server = usualServer, ...limits } = own ?? {}
   const nobody = { id: name, title: name, names: [], prefix: () => '', desktop: false }
   return fittingOf(known ?? nobody, server, stated(limits))
 }
 
+/** By the client's id, by this very name, or by any that means the same client; keys are compared as names are: case aside. */
+function overridesFor(name: string, id: string | undefined, overrides: Overrides): Overrides[string] | undefined {
+  for (const key of [id ?? name, name]) if (Object.hasOwn(overrides, key)) return overrides[key]
+  const plain = name.trim().toLowerCase()
+  const key = Object.keys(overrides).find(key => key.toLowerCase() === plain || (id !== undefined && clientCalled(key)?.id === id))
+  return key === undefined ? undefined : overrides[key]
+}
+
 /** Zero means no limit. */
 const stated = (limits: object): ClientLimits =>
   Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined).map(([key, value]) => [key, value === 0 ? undefined : value]))
 
-/** `overrides` is asked again whenever it is another object: the config may be read again. */
+/** `overrides` is asked again at `reread`. */
 export function createProfiles(overrides: () => Overrides): Profiles {
   let settled = overrides()
   let byName = new Map<string, Fitting | undefined>()
@@ -61,10 +72,6 @@ export function createProfiles(overrides: () => Overrides): Profiles {
 
   function limitsOf(name: unknown): Fitting | undefined {
     if (typeof name !== 'string') return undefined
-    if (settled !== overrides()) {
-      settled = overrides()
-      byName = new Map()
-    }
     if (byName.has(name)) return byName.get(name)
     const limits = limitsFor(name, settled)
     if (byName.size >= maxNames) byName = new Map()
@@ -98,10 +105,11 @@ export function createProfiles(overrides: () => Overrides): Profiles {
     return new RawComplete(raw, outcome.freshness)
   }
 
-  /** A name that only this client sees, back to the one the gateway knows. */
+  /** A name that only this client sees, back to the one the gateway knows; it goes before a bare name, which may be anybody's. */
   async function ownCall(gateway: Gateway, call: Call, name: string, limits: Fitting): Promise<Call> {
-    const { tools } = await gateway.catalog()
-    const publicName = fittedList(tools, limits).names.get(name)
+    const { known } = gateway
+    let publicName = fittedList(known.tools, limits).names.get(name)
+    if (publicName === undefined && !known.tool(name)) publicName = fittedList((await gateway.catalog()).tools, limits).names.get(name)
     if (publicName === undefined) return call
     return readdressed(call, { ...call.params, name: publicName }, call.log, call.requestState)
   }
@@ -116,7 +124,7 @@ export function createProfiles(overrides: () => Overrides): Profiles {
           return next(call).then(outcome => fittedOutcome(outcome, limits))
         case 'tools/call': {
           const { name } = call.params
-          const strange = limits.nameLength !== undefined && typeof name === 'string' && !gateway.known.tool(name)
+          const strange = limits.nameLength !== undefined && typeof name === 'string' && gateway.known.tool(name)?.name !== name
           const answer = strange ? ownCall(gateway, call, name, limits).then(next) : next(call)
           return limits.messageBytes === undefined ? answer : answer.then(outcome => checked(outcome, limits))
         }
@@ -142,6 +150,22 @@ export function createProfiles(overrides: () => Overrides): Profiles {
       return found
     },
     status: () => [...seen.values()],
+    reread(tools) {
+      if (settled === overrides()) return false
+      settled = overrides()
+      const before = byName
+      byName = new Map()
+      let differs = false
+      for (const [name, was] of before) {
+        const now = limitsFor(name, settled)
+        // The same object for the same limits: lists are kept by it.
+        const same = sameJson(was, now)
+        byName.set(name, same ? was : now)
+        if (was && !same) seen.delete(was.id)
+        differs ||= !same && !sameJson(was ? fittedList(tools, was).tools : tools, now ? fittedList(tools, now).tools : tools)
+      }
+      return differs
+    },
   }
 }
 

@@ -3,8 +3,8 @@
  * for a tool that no server has.
  */
 import { explain, type Answer, type Explanation } from '../app/why.ts'
-import { clientPath } from '../app/client-path.ts'
 import { knownMembers } from '../app/known.ts'
+import { limitsFor } from '../app/profiles.ts'
 import { places } from '../config/places.ts'
 import type { BackendStatus, Offer } from '../gateway/contract.ts'
 import { styleFor, type Context, type Define } from './command.ts'
@@ -31,7 +31,7 @@ export async function why({ tool, client }: WhyOptions, context: Context): Promi
   const { io, globals } = context
   const { loaded } = await findAndLoad(context)
   const { config } = loaded
-  if (client !== undefined && !clientPath(client, io.platform) && config.clients[client] === undefined) throw unknownClient(client)
+  if (client !== undefined && !limitsFor(client, config.clients)) throw unknownClient(client)
   const question = { tool, config, client }
   let found = explain({ ...question, members: knownMembers(config, places(io.env)) })
   if (isOpen(found)) {

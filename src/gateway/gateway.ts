@@ -15,7 +15,7 @@ import type { NamesOptions } from './names.ts'
 import type { RequestedUri } from './rewrite.ts'
 import { publicState, readState, Roster, type Seat } from './roster.ts'
 import { claims, routeOf } from './route.ts'
-import { Surface, type SurfaceMember } from './surface.ts'
+import { Surface, type Replacement, type SurfaceMember } from './surface.ts'
 import { readdressed } from './readdressed.ts'
 import { ownRelation } from './task-ids.ts'
 import { leavesAsIs } from './untouched.ts'
@@ -36,7 +36,7 @@ export interface GatewayOptions {
 }
 
 /** What may change while the gateway is in use. */
-export type Seating = Pick<GatewayOptions, 'members' | 'names' | 'startWaitMs'>
+export type Seating = Pick<GatewayOptions, 'members' | 'names' | 'startWaitMs'> & Pick<Replacement, 'retold'>
 
 export interface Gateway extends Backend {
   /** Those of now: another array after `replace`. */

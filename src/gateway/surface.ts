@@ -23,6 +23,11 @@ export interface SurfaceOptions {
   readonly log: Log
 }
 
+export interface Replacement extends Omit<SurfaceOptions, 'log'> {
+  /** Lists that some client sees otherwise from now on, whether or not they differ here. */
+  readonly retold?: readonly ListKind[]
+}
+
 /** Changes that come close together are told once. */
 const debounceMs = 50
 
@@ -38,6 +43,7 @@ export class Surface {
   private current: Catalog | undefined
   private announced: Catalog | undefined
   private timer: NodeJS.Timeout | undefined
+  private owed = new Set<ListKind>()
   /** Members that have told what they offer or failed to, and those that are about to. */
   private readonly arrived = new WeakSet<Member>()
   private readonly arriving = new WeakMap<Member, Promise<void>>()
@@ -68,7 +74,8 @@ export class Surface {
   }
 
   /** Takes these members and settings instead, in one step; what really differs is told as any other change is. */
-  replace({ members, names, startWaitMs }: Omit<SurfaceOptions, 'log'>): void {
+  replace({ members, names, startWaitMs, retold = [] }: Replacement): void {
+    for (const list of retold) this.owed.add(list)
     this.names = names
     this.startWaitMs = startWaitMs
     this.take(members)
@@ -148,12 +155,13 @@ export class Surface {
   }
 
   private announce(): void {
-    const { announced, catalog } = this
+    const { announced, catalog, owed } = this
+    this.owed = new Set()
     // Before anybody has read a list there is nothing to correct.
     if (!announced || announced === catalog) return
     this.announced = catalog
     const same = sameSurface(announced, catalog)
-    const lists = (['tools', 'prompts', 'resources'] as const).filter(list => !same[list])
+    const lists = (['tools', 'prompts', 'resources'] as const).filter(list => !same[list] || owed.has(list))
     if (lists.length > 0) for (const listener of this.listeners) listener(lists)
   }
 }

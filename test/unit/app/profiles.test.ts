@@ -51,6 +51,14 @@ describe('profiles', () => {
     await expect(ask('cursor', 'tools/call', { name: 'files__nope' })).rejects.toMatchObject({ code: 'UNKNOWN_NAME' })
   })
 
+  it('lead a name back to the tool it was shown for, not to one that its server calls so', async () => {
+    const [short] = await world().tools('cursor') as [string]
+    const { house, calls } = fakeHouse({ games: { tools: [{ name: short }] }, files: { tools: [{ name: long }], handle: async () => text('ok') } })
+    const fitted = createProfiles(() => ({})).fitted(house.gateway)
+    await fitted.handle(plainCall(client('cursor'), 'tools/call', { name: short }))
+    expect(calls.map(({ params }) => params['name'])).toEqual([long])
+  })
+
   it('believe --client more than what the client calls itself', async () => {
     const { house, profiles, tools } = world()
     expect((await tools('x', profiles.fitted(house.gateway, 'cursor')))[0]).not.toBe(`files__${long}`)
@@ -73,10 +81,16 @@ describe('profiles', () => {
       return outcome.kind === 'complete' ? (outcome.result['tools'] as unknown[]).length : undefined
     }
     expect(await count('mine')).toBe(1)
+    const { tools } = house.gateway.known
+    expect(profiles.reread(tools)).toBe(false)
+    overrides = { mine: { tools: 1 }, elsewhere: { tools: 1 } }
+    expect(profiles.reread(tools)).toBe(false)
+    expect(profiles.status()).toMatchObject([{ client: 'mine' }])
     overrides = { cursor: { tools: 1, nameLength: 0 } }
+    expect(profiles.reread(tools)).toBe(true)
     expect(await count('mine')).toBe(2)
     expect(await count('cursor-vscode')).toBe(1)
-    expect(profiles.status()).toMatchObject([{ client: 'mine' }, { client: 'cursor', held: 1, changed: 0 }])
+    expect(profiles.status()).toMatchObject([{ client: 'cursor', held: 1, changed: 0 }])
   })
 })
 
