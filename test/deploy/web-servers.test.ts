@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { eventually } from '../fixtures/clients/client.ts'
 import { bin, createSandbox, root, startListening, stdioBackend, type Sandbox, type Started } from '../e2e/harness.ts'
@@ -129,6 +130,18 @@ describe.each(['nginx', 'caddy'] as const)('%s', kind => {
     expect((await ask('/mcp', padded(3_900_000))).status).toBe(200)
     expect((await ask('/mcp', padded(5_000_000)).catch(() => ({ status: 413 }))).status).toBe(413)
   })
+
+  it('sends no call by a connection that is about to be closed', async () => {
+    expect((await ask('/mcp', opening)).status).toBe(200)
+    // We close what was quiet for 30 seconds, and one who is busy at that moment does it with the next request unread.
+    await sleep(29_000)
+    process.kill(proxy.pid, 'SIGSTOP')
+    await sleep(2000)
+    const answer = ask('/mcp', opening)
+    await sleep(500)
+    process.kill(proxy.pid, 'SIGCONT')
+    expect((await answer).status).toBe(200)
+  }, 60_000)
 
   it('shows nobody the probes', async () => {
     for (const path of ['/healthz', '/readyz']) expect((await ask(path, undefined)).status).toBe(404)
