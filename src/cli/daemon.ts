@@ -97,10 +97,11 @@ async function ownerOf(place: DaemonPlace): Promise<LockOwner | undefined> {
   return owner && (await isAlive(owner)) ? owner : undefined
 }
 
-/** The state of a daemon that answers. */
+/** The state of a daemon that answers. Throws NOT_RUNNING where one stands still: clients are held up by it, whatever else could be said. */
 export async function runningDaemon(place: DaemonPlace): Promise<{ state: DaemonState; status: unknown } | undefined> {
   const state = await readState(place.state)
   const reply = state && (await control(state, version, 'status'))
+  if (reply === 'silent') throw silent(state)
   return state && reply ? { state, status: reply.content } : undefined
 }
 
@@ -111,6 +112,9 @@ function say(context: Context, value: object, text: string): void {
 }
 
 const notRunning = (): McpError => new McpError('NOT_RUNNING', 'no daemon runs for this config', { hint: 'mcp-proxy daemon start' })
+
+const silent = (state: DaemonState | undefined): McpError =>
+  new McpError('NOT_RUNNING', `the daemon, process ${state?.pid}, does not answer`, { hint: 'mcp-proxy daemon restart ends it and starts another' })
 
 async function startDaemon(context: Context): Promise<number> {
   const place = placeOf(context)
@@ -126,7 +130,7 @@ async function startDaemon(context: Context): Promise<number> {
   const started = launch(place, context.io.script, context.io.env, { supervised: true, flags: flagsOf(context) })
   const until = performance.now() + patienceMs.start
   while (performance.now() < until) {
-    const now = await runningDaemon(place)
+    const now = await runningDaemon(place).catch(() => undefined)
     if (now) {
       say(context, { pid: now.state.pid, started: true }, `started, process ${now.state.pid}`)
       return exitCodes.done
@@ -153,7 +157,7 @@ async function stopDaemon(context: Context): Promise<number> {
   if (!owner) throw notRunning()
   const state = await readState(place.state)
   const own = state?.pid === owner.pid ? state : undefined
-  const isTold = own !== undefined && (await control(own, version, 'stop')) !== undefined
+  const isTold = typeof (own && (await control(own, version, 'stop'))) === 'object'
   const isGone = await endProcess(owner, { isTold, drainMs: patienceMs.stop, killMs: patienceMs.kill, supervisor: own?.supervisor })
   if (!isGone) throw new McpError('INTERNAL', `the daemon, process ${owner.pid}, does not end`)
   say(context, { pid: owner.pid, stopped: true }, 'stopped')
@@ -175,6 +179,7 @@ async function statusOfDaemon(context: Context): Promise<number> {
 async function reloadDaemon(context: Context): Promise<number> {
   const state = await readState((await placeOfRunning(context)).state)
   const reply = state && (await control(state, version, 'reload', patienceMs.start))
+  if (reply === 'silent') throw silent(state)
   if (!reply) throw notRunning()
   const outcome = reply.content as { readonly ok: boolean; readonly message?: string } | undefined
   if (outcome && !outcome.ok) throw new McpError('CONFIG_INVALID', outcome.message ?? 'the config was not applied')

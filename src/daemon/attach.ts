@@ -108,7 +108,7 @@ async function enter(
   try {
     reply = await readFrame<Reply>(socket, replyMs)
   } catch {
-    const isSilent = !socket.destroyed && !socket.readableEnded
+    const isSilent = isWaiting(socket)
     socket.destroy()
     return refused(isSilent ? 'silent' : 'gone')
   }
@@ -117,8 +117,10 @@ async function enter(
   return refused(reply.why)
 }
 
-/** Asks a daemon one thing; undefined = there is none that answers. */
-export async function control(state: DaemonState, version: string, want: Hello['want'], ms = replyMs): Promise<Extract<Reply, { ok: true }> | undefined> {
+const isWaiting = (socket: Socket): boolean => !socket.destroyed && !socket.readableEnded
+
+/** Asks a daemon one thing; undefined = there is none that would, `silent` = it takes the question and says nothing. */
+export async function control(state: DaemonState, version: string, want: Hello['want'], ms = replyMs): Promise<Extract<Reply, { ok: true }> | 'silent' | undefined> {
   const socket = await reach(state.socket)
   if (!socket) return undefined
   try {
@@ -126,7 +128,7 @@ export async function control(state: DaemonState, version: string, want: Hello['
     const reply = await readFrame<Reply>(socket, ms)
     return reply.ok ? reply : undefined
   } catch {
-    return undefined
+    return isWaiting(socket) ? 'silent' : undefined
   } finally {
     socket.destroy()
   }

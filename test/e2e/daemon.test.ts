@@ -13,6 +13,21 @@ const kinds: readonly ClientKind[] = ['v1', 'v1', 'v2-legacy', 'v2-modern', 'v2-
 const named = (name: string): Answers => ({ elicit: () => ({ action: 'accept', content: { name } }) })
 const thrown = (promise: Promise<unknown>): Promise<any> => promise.then(() => undefined, (error: unknown) => error)
 
+describe('a daemon that stands still', () => {
+  it('is told as that, whatever is asked', async () => {
+    const shared = share(v1Only())
+    expect((await shared.run('daemon', 'start')).code).toBe(0)
+    const [daemon] = shared.daemons() as [number]
+    process.kill(daemon, 'SIGSTOP')
+    const asked = await Promise.all([['status'], ['top'], ['daemon', 'status'], ['daemon', 'start']].map(words => shared.run(...words, '--json')))
+    for (const { code, stderr } of asked) expect([code, stderr]).toEqual([4, expect.stringContaining(`the daemon, process ${daemon}, does not answer`)])
+    // Somebody who asks how it is gets no servers of his own, which would be fine.
+    expect(shared.processes('v1.mjs').length).toBeLessThanOrEqual(1)
+    process.kill(daemon, 'SIGCONT')
+    expect((await shared.run('status')).code).toBe(0)
+  }, 40_000)
+})
+
 describe('five clients', () => {
   it('share one daemon and one set of servers, and each answers its own questions', async () => {
     const shared = share(both())
