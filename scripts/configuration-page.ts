@@ -140,7 +140,7 @@ never logged or shown. A reference that cannot be resolved, or an \`envFile\` th
 belongs to, with the reason in \`status\`; \`validate\` counts it as an error. A backend with \`enabled: false\` is not resolved.`
 
 const servers = `An alias has up to 32 of \`A-Z a-z 0-9 . _ -\`, begins with a letter or digit, does not contain the separator of names
-(\`__\`), and differs from the others by more than case. A server has either \`command\`, or \`url\`, or \`instances\`.
+(\`__\`), and differs from the others by more than case or \`.\` for \`_\`. A server has either \`command\`, or \`url\`, or \`instances\`.
 
 The block of other clients works as it is. Read like \`mcpServers\`: \`servers\`, \`mcp.servers\`, \`mcp\`, \`mcp_servers\`,
 \`context_servers\`. Read like \`url\`: \`serverUrl\`, \`httpUrl\`, \`uri\`, \`baseUrl\`. Also understood: \`type\` as

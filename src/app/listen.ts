@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect as dialSocket } from 'node:net'
 import { dirname } from 'node:path'
+import { isTakenPath, oneServerPath, ownPaths } from '../config/schema.ts'
 import { httpFields, openHttp, type HttpFront } from '../eras/era.ts'
 import { McpError } from '../gateway/errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -40,8 +41,6 @@ export interface HouseListener {
   drain(ms: number): Promise<void>
 }
 
-const paths = { stream: '/sse', messages: '/messages', alive: '/healthz', ready: '/readyz', status: '/status' }
-const onlyOne = /^\/servers\/([A-Za-z0-9][A-Za-z0-9._-]{0,31})\/mcp$/
 /** Whoever has not read its answer by then is cut off, milliseconds. */
 const closeMs = 1000
 
@@ -54,7 +53,7 @@ const withoutHints = (status: ProxyStatus): ProxyStatus => ({
 /** Binds. Rejects with LISTEN_FAILED, or with CONFIG_INVALID when the certificate cannot be used. */
 export async function listenHttp(options: ListenOptions): Promise<HouseListener> {
   const { house, log, path, tokens, socket, port, fds = [] } = options
-  if (Object.values(paths).includes(path) || onlyOne.test(path))
+  if (isTakenPath(path))
     throw new McpError('USAGE', `the path ${path} is taken`, { hint: 'choose another one, such as /mcp' })
   const fronts = new Map<Gateway, HttpFront>()
   const isReady = readinessOf(house.gateway)
@@ -66,7 +65,7 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
       front = openHttp({
         serve: principal => house.serveOptions(gateway, principal),
         tool: name => gateway.known.tool(name)?.item ?? gateway.catalog().then(catalog => catalog.tool(name)?.item),
-        messagesPath: paths.messages,
+        messagesPath: ownPaths.messages,
         log,
       })
       fronts.set(gateway, front)
@@ -80,11 +79,11 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
   const look = ['GET', 'HEAD']
   const routes = new Map<string, Route>([
     [path, { methods: endpoint, serve: exchange => merged.endpoint(exchange) }],
-    [paths.stream, { methods: ['GET'], serve: exchange => merged.openStream(exchange) }],
-    [paths.messages, { methods: ['POST'], serve: exchange => merged.postMessage(exchange) }],
-    [paths.alive, { methods: look, open: true, serve: exchange => answer(exchange, 200, { alive: true }) }],
-    [paths.ready, { methods: look, open: true, serve: exchange => void tellReady(exchange) }],
-    [paths.status, { methods: look, serve: exchange => answer(exchange, 200, withoutHints(house.status())) }],
+    [ownPaths.stream, { methods: ['GET'], serve: exchange => merged.openStream(exchange) }],
+    [ownPaths.messages, { methods: ['POST'], serve: exchange => merged.postMessage(exchange) }],
+    [ownPaths.alive, { methods: look, open: true, serve: exchange => answer(exchange, 200, { alive: true }) }],
+    [ownPaths.ready, { methods: look, open: true, serve: exchange => void tellReady(exchange) }],
+    [ownPaths.status, { methods: look, serve: exchange => answer(exchange, 200, withoutHints(house.status())) }],
   ])
 
   async function tellReady(exchange: Exchange): Promise<void> {
@@ -95,7 +94,7 @@ export async function listenHttp(options: ListenOptions): Promise<HouseListener>
   }
 
   function routeOne(target: string): Route | undefined {
-    const alias = onlyOne.exec(target)?.[1]
+    const alias = oneServerPath.exec(target)?.[1]
     if (alias === undefined) return undefined
     return {
       methods: endpoint,

@@ -3,7 +3,7 @@
  * name of its own. Pure; what is configured already is handed in.
  */
 import { createHash } from 'node:crypto'
-import { aliasPattern } from '../config/schema.ts'
+import { aliasKey, aliasPattern } from '../config/schema.ts'
 import { isRaw, type Raw } from '../config/spellings.ts'
 import { secretMark, type Converted } from './convert.ts'
 import { credentialWord } from './notation.ts'
@@ -40,7 +40,7 @@ export interface Present {
 }
 
 export function merge(found: readonly Converted[], present: Present): Merged {
-  const aliases = new Map([...present.servers.keys()].map(alias => [alias.toLowerCase(), alias]))
+  const aliases = new Map([...present.servers.keys()].map(alias => [aliasKey(alias), alias]))
   const known = new Map([...present.servers].map(([alias, server]) => [identity(server, present.credential), alias]))
   const additions: Addition[] = []
   const duplicates: Duplicate[] = []
@@ -62,14 +62,14 @@ export function merge(found: readonly Converted[], present: Present): Merged {
     }
     const plain = aliasOf(one.name, present.separator)
     let alias = plain
-    for (let number = 2; aliases.has(alias.toLowerCase()); number++)
+    for (let number = 2; aliases.has(aliasKey(alias)); number++)
       alias = `${plain.slice(0, 32 - String(number).length - 1)}-${number}`
     const names = one.secrets.map(({ word, value }) => nameOf(`${alias}_${word}`, value))
     const server = named(one.server, names) as Raw
     const renamed =
       alias === one.name ? undefined : alias === plain ? `${JSON.stringify(one.name)} is no alias` : `there is another ${plain}`
     additions.push({ alias, server, from: one, renamed })
-    aliases.set(alias.toLowerCase(), alias)
+    aliases.set(aliasKey(alias), alias)
     known.set(
       identity(server, name => credentials.get(name) ?? present.credential(name)),
       alias,

@@ -50,6 +50,7 @@ export function buildBackend(alias: string, raw: Raw, context: BackendContext): 
 
   const before = findings.length
   checkWays(known, at, alias, findings)
+  checkRenames(known, at, alias, findings)
   const merged = merge(context.defaults, expansion.value as Raw)
   const parsed = backendSchema.safeParse(merged)
   const issues = parsed.error?.issues ?? []
@@ -147,6 +148,22 @@ function checkWays(known: Raw, at: Path, alias: string, findings: Finding[]): vo
       complain('CONFLICT', [...at, key], 'goes into the entries of "instances" when there are any', 'move it')
   const instances = known['instances']
   if (Array.isArray(instances)) instances.forEach((entry, index) => check(entry, [...at, 'instances', index]))
+}
+
+/** Two that want one name are both withheld; that only one of them is offered cannot be ruled out. */
+function checkRenames(known: Raw, at: Path, alias: string, findings: Finding[]): void {
+  for (const kind of ['tools', 'prompts']) {
+    const rename = isRaw(known[kind]) ? known[kind]['rename'] : undefined
+    const holders = new Map<unknown, string>()
+    for (const [own, name] of isRaw(rename) ? Object.entries(rename) : []) {
+      const other = holders.get(name)
+      holders.set(name, own)
+      if (other === undefined) continue
+      const path = [...at, kind, 'rename', own]
+      const message = `${pathText(path)}: ${other} has this name already; where the server offers both, neither is shown`
+      findings.push(warning('CONFLICT', path, message, { backend: alias }))
+    }
+  }
 }
 
 const isBelow = (at: Path, path: Path): boolean => path.every((step, index) => at[index] === step)

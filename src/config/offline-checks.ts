@@ -9,6 +9,7 @@ import { hasReference, type Environment } from './expand.ts'
 import type { Loaded } from './load.ts'
 import { unpinned } from './packages.ts'
 import { fault, pathText, warning, type Finding, type Path, type Problem } from './problems.ts'
+import { isTakenPath } from './schema.ts'
 import { isPlainValue, isTokenShaped, looksSecret } from './secrets.ts'
 import { isRaw } from './spellings.ts'
 
@@ -189,6 +190,9 @@ function* checkFile(file: string, at: Path, backend?: string): Generator<Finding
 
 function* checkSettings({ config: { listen } }: Loaded): Generator<Finding> {
   const { http } = listen
+  const at = ['listen', 'http', 'path']
+  if (http && isTakenPath(http.path))
+    yield fault('BAD_VALUE', at, `${pathText(at)}: the path ${http.path} is taken`, { hint: 'choose another one, such as /mcp' })
   if (http?.tokenFile !== undefined) yield* checkFile(http.tokenFile, ['listen', 'http', 'tokenFile'])
   if (http?.tls) for (const key of ['cert', 'key'] as const) yield* checkFile(http.tls[key], ['listen', 'http', 'tls', key])
 }

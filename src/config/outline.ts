@@ -3,7 +3,7 @@
  * Also finds the way back from our key paths to the file's. Knows no value.
  */
 import { fault, pathText, warning, type Finding, type Path } from './problems.ts'
-import { aliasPattern } from './schema.ts'
+import { aliasKey, aliasPattern } from './schema.ts'
 import { isRaw, spellBackend, type Raw } from './spellings.ts'
 
 export interface Outline {
@@ -93,11 +93,12 @@ export function outline(document: unknown, findings: Finding[]): Outline {
         `the alias ${JSON.stringify(alias.slice(0, 80))} is not allowed`,
         'use up to 32 of A-Z a-z 0-9 . _ - and begin with a letter or digit',
       )
-    const twin = twins.get(alias.toLowerCase())
-    twins.set(alias.toLowerCase(), alias)
+    const twin = twins.get(aliasKey(alias))
+    twins.set(aliasKey(alias), alias)
     if (twin === alias)
       return void trouble('DUPLICATE_KEY', `${alias} is also in ${pathText(homes.get(alias)?.at ?? [])}`, 'keep one of them')
-    if (twin !== undefined) trouble('BAD_ALIAS', `the aliases ${twin} and ${alias} differ only by case`, 'rename one of them')
+    const how = twin?.toLowerCase() === alias.toLowerCase() ? 'differ only by case' : 'are one in names of tools, where a . is a _'
+    if (twin !== undefined) trouble('BAD_ALIAS', `the aliases ${twin} and ${alias} ${how}`, 'rename one of them')
     if (!isRaw(entry)) return void trouble('WRONG_TYPE', `${pathText(at)}: expected an object with "command" or "url"`)
     const { raw, from } = spellBackend(entry, at, findings)
     homes.set(alias, { at, from })

@@ -12,6 +12,12 @@ const separator = ruled(value => /^[A-Za-z0-9_.-]{1,8}$/.test(value), 'one to ei
 
 export const isUrlPath = (value: string): boolean => /^\/[A-Za-z0-9._~/-]{0,200}$/.test(value) && !value.includes('//')
 
+/** Paths of the listener that are always there. */
+export const ownPaths = { stream: '/sse', messages: '/messages', alive: '/healthz', ready: '/readyz', status: '/status' } as const
+export const oneServerPath = /^\/servers\/([A-Za-z0-9][A-Za-z0-9._-]{0,31})\/mcp$/
+
+export const isTakenPath = (path: string): boolean => Object.values<string>(ownPaths).includes(path) || oneServerPath.test(path)
+
 const urlPath = ruled(isUrlPath, 'a path that begins with /', {
   pattern: '^/[A-Za-z0-9._~/-]*$',
 })
@@ -96,6 +102,9 @@ const settings = {
 export const settingsSchema = z.object(settings)
 
 export const aliasPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/
+
+/** Aliases of one key cannot stand together: case is lost on the way through hosts, and in names of tools a `.` becomes `_`. */
+export const aliasKey = (alias: string): string => alias.toLowerCase().replaceAll('.', '_')
 
 const alias = ruled(value => aliasPattern.test(value), 'an alias', { pattern: aliasPattern.source })
 

@@ -145,6 +145,11 @@ describe('many into one', () => {
     expect([...credentials]).toEqual([['x_Authorization', 'abcdefgh1234'], ['x-2_Authorization', 'zyxwvuts9876']])
   })
 
+  it('gives no two aliases that cannot stand together', () => {
+    const found = ['my.files', 'my_files', 'My.Files'].map((name, at) => converted('cursor', { command: `c${at}` }, user, name))
+    expect(merge(found, none).additions.map(({ alias }) => alias)).toEqual(['my.files', 'my_files-2', 'My.Files-3'])
+  })
+
   it('sees what is configured already, by the value of its credential', () => {
     const present: Present = {
       servers: new Map([['mine', { url: 'https://x/mcp', headers: { Authorization: 'Bearer ${cred:old}' } }]]),

@@ -18,6 +18,13 @@ const backend = ({ config }: Loaded, alias: string): BackendConfig => {
 
 const one = { mcpServers: { a: { command: 'node' } } }
 
+describe('rules', () => {
+  it('that give two names to one are warned of, with the place of the second', async () => {
+    const { problems } = await load({ mcpServers: { a: { command: 'node', tools: { rename: { x: 'z', y: 'z', constructor: 'w' } }, prompts: { rename: { x: 'z' } } } } })
+    expect(problems).toMatchObject([{ severity: 'warning', code: 'CONFLICT', path: 'mcpServers.a.tools.rename.y', message: expect.stringContaining('x has this name already') }])
+  })
+})
+
 describe('defaults', () => {
   it('fill everything that is not said', async () => {
     const { config, problems } = await load(one)

@@ -22,6 +22,7 @@ const expected: readonly (readonly [string, string, number, number, string])[] =
   ['choice.json', 'BAD_VALUE', 2, 55, 'mcpServers.files.share'],
   ['cycle.yaml', 'SYNTAX', 4, 10, 'mcpServers.files.env'],
   ['defaults-way.json', 'BAD_VALUE', 3, 39, 'defaults.timeouts.call'],
+  ['dot-twins.json', 'BAD_ALIAS', 4, 5, 'mcpServers.my_files'],
   ['duplicate-alias.json', 'DUPLICATE_KEY', 4, 5, 'mcpServers.files'],
   ['duplicate-key.json', 'DUPLICATE_KEY', 3, 44, 'mcpServers.files.command'],
   ['duplicate.yaml', 'DUPLICATE_KEY', 4, 3, 'mcpServers.files'],

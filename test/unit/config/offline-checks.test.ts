@@ -137,6 +137,13 @@ describe('files', () => {
     ])
   })
 
+  it.each(['/sse', '/status', '/servers/a/mcp'])('of the listener that are ours cannot be its path: %s', async path => {
+    expect(await check({ command: 'tool' }, { listen: { http: { path } } })).toMatchObject([
+      { severity: 'error', code: 'BAD_VALUE', path: 'listen.http.path', message: `listen.http.path: the path ${path} is taken` },
+    ])
+    expect(await check({ command: 'tool' }, { listen: { http: { path: `${path}/x` } } })).toEqual([])
+  })
+
   it.runIf(process.platform !== 'win32')('that anybody can change, or read with secrets in them, are warned of', async () => {
     const codes = async (content: object, mode: number) =>
       (await offlineChecks(await loadConfig(write('modes.json', content, mode), { env: {} }), { env })).map(({ code, hint }) => [
