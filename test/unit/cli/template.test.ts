@@ -85,7 +85,9 @@ describe('what templates say', () => {
   it('the manifests give the container nothing it does not need', () => {
     const documents = parseAllDocuments(text('kubernetes')).map(document => document.toJS() as { kind: string; spec?: unknown })
     expect(documents.map(({ kind }) => kind)).toEqual(['ConfigMap', 'Deployment', 'Service'])
-    const pod = (documents[1] as unknown as { spec: { template: { spec: { containers: Record<string, unknown>[]; securityContext: object } } } }).spec.template.spec
+    const pod = (documents[1] as unknown as { spec: { template: { spec: { containers: Record<string, unknown>[]; securityContext: object; shareProcessNamespace?: boolean } } } }).spec.template.spec
+    // As process 1 we would be given what servers leave behind, and Node asks for no exit code but its own children's.
+    expect(pod.shareProcessNamespace).toBe(true)
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
     expect(pod.containers[0]).toMatchObject({
       securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
