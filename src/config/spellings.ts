@@ -126,7 +126,13 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
     } else {
       // Our own spelling of a nested key stands; a client's fills what is missing.
       const group = (Object.hasOwn(raw, key) ? raw[key] : (raw[key] = {})) as unknown
-      if (!isRaw(group) || Object.hasOwn(group, inner)) return
+      if (!isRaw(group)) return
+      if (Object.hasOwn(group, inner)) {
+        // What one of two lists hides must not show because the other one stands.
+        const other = from.get(name)?.[0] ?? name
+        if (key === 'tools') complain(String(origin[0]), 'CONFLICT', `${other} and ${origin[0]} say the same thing`, 'keep one of them')
+        return
+      }
       group[inner] = value
     }
     if (name !== origin.join('.')) from.set(name, origin)

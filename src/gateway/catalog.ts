@@ -128,7 +128,7 @@ export function buildCatalog(members: readonly CatalogMember[], names: NamesOpti
     tool(name) {
       const route = tools.routes.get(name)
       if (route) return route
-      const bare = (byOwn ??= unambiguous(toolClaims)).get(name)
+      const bare = (byOwn ??= unambiguous(toolClaims, members)).get(name)
       const found = bare === undefined ? undefined : tools.routes.get(bare)
       const mayBeOf = ([alias, prefix]: readonly [string, string]) => alias !== found?.alias && mayHave(prefix, name, names.maxLength)
       return prefixes.some(mayBeOf) ? undefined : found
@@ -255,10 +255,16 @@ function publish(
   return { items, routes }
 }
 
-/** Public names by own name; undefined where several backends have it, withheld ones included. */
-function unambiguous(claims: readonly Claim[]): Map<string, string | undefined> {
-  const map = new Map<string, string | undefined>()
-  for (const { own, name } of claims) map.set(own, map.has(own) ? undefined : name)
+/** Public names by own name; undefined where several backends have it, withheld and hidden ones included. */
+function unambiguous(claims: readonly Claim[], members: readonly CatalogMember[]): Map<string, string | undefined> {
+  const map = new Map<string, string | undefined>(claims.map(({ own, name }) => [own, name]))
+  const owners = new Map<unknown, string>()
+  for (const { alias, offer } of members)
+    for (const item of offer?.tools ?? []) {
+      const own = isObject(item) ? item['name'] : undefined
+      if ((owners.get(own) ?? alias) !== alias) map.set(own as string, undefined)
+      owners.set(own, alias)
+    }
   return map
 }
 

@@ -99,6 +99,16 @@ describe('a name that a client knows', () => {
   })
 })
 
+it('two lists that hide tools, in two spellings, are refused and not half taken', async () => {
+  const { sandbox, server } = world()
+  const one = server('one', { tools: named('rm', 'ls', 'cat') }, { tools: { exclude: ['cat'] }, disabledTools: ['rm'] })
+  const { code, stdout } = await sandbox.run(['validate', sandbox.config({ mcpServers: { one } }), '--json'])
+  expect(code).toBe(2)
+  expect(JSON.parse(stdout).problems).toMatchObject([{ code: 'CONFLICT', path: 'mcpServers.one.disabledTools' }])
+  const two = server('one', { tools: named('rm', 'ls') }, { excludeTools: ['ls'], disabledTools: ['rm'] })
+  expect(await sandbox.run(['validate', sandbox.config({ mcpServers: { two } })])).toMatchObject({ code: 2 })
+})
+
 it('prompts are renamed and described as the config says, and led back', async () => {
   const { server, client: open } = world()
   const prompts = { rename: { summarise: 'sum' }, describe: { summarise: 'In three lines', plan: 'A plan' } }

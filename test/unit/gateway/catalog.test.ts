@@ -87,6 +87,12 @@ describe('names of tools and prompts', () => {
     }
     expect(catalog([games]).tool('bank__pay')).toEqual(route('games', 'bank__pay'))
   })
+  it('takes no bare own name that a second backend has and hides', () => {
+    const c = catalog([member('bank', { tools: ['pay', 'show'] }, { tools: { exclude: ['pay'] } }), member('games', { tools: ['pay'] })])
+    expect(c.tool('pay')).toBeUndefined()
+    expect(c.tool('show')).toEqual(route('bank', 'show'))
+    expect(c.tool('games__pay')).toEqual(route('games', 'pay'))
+  })
   it('knows public names whose prefix was cut, too', () => {
     const own = 'transfer_money_between_accounts'
     for (const maxLength of [16, 24, 40, 64]) {
