@@ -26,7 +26,9 @@ export async function pinoWriter({ format, color, toSink, toFile }: PinoTargets)
       formatters: { level: label => ({ level: label }) },
     },
     {
-      write(json: string) {
+      write(text: string) {
+        // JSON itself escapes the lower ones, in every field.
+        const json = text.replace(/[\x7f-\x9f]/g, '')
         toFile?.(json)
         toSink(pretty === undefined ? json : pretty(json))
       },
@@ -48,8 +50,9 @@ async function prettyText(color: boolean): Promise<(json: string) => string> {
     singleLine: true,
     errorLikeObjectKeys: [],
   })
-  return json => render(json) ?? ''
+  // Here only the text of a line can have more of them, and what a server says must not look like a line of ours.
+  return json => `${(render(json) ?? '').trimEnd().replaceAll('\n', '\\n')}\n`
 }
 
 /** What backends write ends on people's terminals: it may not move the cursor or set the clipboard. */
-const withoutControls = (text: string): string => text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '')
+const withoutControls = (text: string): string => text.replace(/[\x00-\x08\x0b-\x1f]/g, '')

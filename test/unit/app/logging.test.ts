@@ -76,6 +76,15 @@ describe('openLog', () => {
     expect(text()).toMatch(/^\[\d\d:\d\d:\d\d\.\d{3}\] ERROR: bad \]52;c;AAAA thing \{.*no\\nway.*\}\n$/)
   })
 
+  it.each(['json', 'pretty'] as const)('what a server says makes no line of its own, and moves no cursor, in %s', async format => {
+    const { log, text } = opened({ format })
+    log.warn({ name: 'a\u009b2Jb' }, 'not available: boom\n[12:00:00.000] ERROR: forged\u009b31m')
+    await log.close()
+    expect(text().trimEnd().split('\n')).toHaveLength(1)
+    expect(text()).toContain('boom\\n[12:00')
+    expect(text()).not.toMatch(/[\x7f-\x9f]/)
+  })
+
   it('writes a file that only its owner can read, as JSON whatever the format', async () => {
     const file = join(folder(), 'deep', 'proxy.log')
     const { log } = opened({ format: 'pretty', file })
