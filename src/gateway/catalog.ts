@@ -15,7 +15,7 @@ import type { UriRoute } from './uris.ts'
 export interface OfferRules extends FilterRules {
   /** Own name to the name that replaces it; the prefix comes before that one. */
   readonly rename?: Readonly<Record<string, string>> | undefined
-  /** Public, replaced or own name to the description to show. */
+  /** Own name to the description to show; also the name that replaces it, or the public one. */
   readonly describe?: Readonly<Record<string, string>> | undefined
 }
 
@@ -216,7 +216,7 @@ function rename(
 /** An item under its public name, and with the description that the config gives it. */
 function told({ own, base, name }: Claim, item: JsonObject, { describe: rules = {} }: OfferRules = {}): JsonObject {
   // The keys are servers' text: an inherited property such as `constructor` is no rule.
-  const key = [name, base, own].find(candidate => Object.hasOwn(rules, candidate))
+  const key = [own, base, name].find(candidate => Object.hasOwn(rules, candidate))
   if (key !== undefined) return { ...item, name, description: rules[key] }
   return item['name'] === name ? item : { ...item, name }
 }

@@ -132,6 +132,11 @@ describe('names of tools and prompts', () => {
 })
 
 describe('rules', () => {
+  it('describes by the server’s own name first, whose name another one may have got', () => {
+    const rules = { tools: { rename: { get: 'set', set: 'get' }, describe: { get: 'reads', set: 'writes' } } }
+    const c = catalog([member('a', { tools: ['get', 'set'] }, rules)])
+    expect(c.tools).toEqual([{ name: 'a__set', description: 'reads' }, { name: 'a__get', description: 'writes' }])
+  })
   it('filters, renames and describes', () => {
     const tools = [
       { name: 'read_text_file', description: 'old' },
