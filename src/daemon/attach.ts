@@ -150,9 +150,20 @@ export interface Started {
 
 /**
  * A shell costs a fortieth of another process of ours. The daemon itself sees to the pauses; what ends in good order, or is held,
- * is over.
+ * is over. So is what five times in a row did not come as far as a pause: the disk is full, or the program is gone.
  */
-const supervision = 'while :; do "$@"; code=$?; [ "$code" -eq 1 ] || [ "$code" -ge 128 ] || exit "$code"; done'
+const supervision = `
+short=0
+while :; do
+  begun=$(date +%s)
+  "$@"
+  code=$?
+  [ "$code" -eq 1 ] || [ "$code" -ge 128 ] || exit "$code"
+  if [ $(($(date +%s) - begun)) -gt 1 ]; then short=0; else short=$((short + 1)); fi
+  [ "$short" -lt 5 ] || exit "$code"
+  [ "$short" -lt 2 ] || sleep "$short"
+done
+`
 const shell = '/bin/sh'
 
 /** For glibc, which otherwise learns from one large result to keep tens of megabytes for the next (mallopt(3)). Others ignore it. */

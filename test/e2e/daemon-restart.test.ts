@@ -1,9 +1,14 @@
-/** What becomes of calls while the daemon is restarted under them, again and again. */
+/** What becomes of calls while the daemon is restarted under them, again and again; and of one that cannot even begin. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { start } from '../../src/daemon/attach.ts'
+import { daemonPlace, prepare } from '../../src/daemon/place.ts'
 import type { JsonObject } from '../../src/gateway/contract.ts'
 import { eventually } from '../fixtures/clients/client.ts'
 import { initialize } from '../fixtures/clients/raw.ts'
 import { call, share, textOf, v1Only, type Shared } from './daemon-kit.ts'
+import { createSandbox } from './harness.ts'
 
 const startedIn = (shared: Shared): string[] =>
   shared.sandbox.readJournal('old').flatMap(({ event, key }) => (event === 'started' && key !== undefined ? [key] : []))
@@ -71,4 +76,21 @@ describe('a daemon that is restarted under calls', () => {
     for (const each of others) expect(textOf(await each.request('tools/call', call('old__echo', { message: 'hi' })))).toBe('hi')
     expect(textOf(await taken)).toBe('finished')
   })
+})
+
+describe.skipIf(process.platform === 'win32')('a daemon that ends as soon as it is started', () => {
+  // Its own count of crashes cannot be kept on a full disk, or when the program has been removed.
+  it('is given up by the shell that looks after it', async () => {
+    const sandbox = createSandbox()
+    const journal = join(sandbox.dir, 'starts')
+    const script = sandbox.write('ends.js', `require('fs').appendFileSync(${JSON.stringify(journal)}, 'x'); process.exit(1)`)
+    const root = sandbox.dir
+    const places = { config: root, cache: root, state: join(root, 'state'), runtime: join(root, 'run'), credentials: join(root, 'none') }
+    const place = daemonPlace(places, sandbox.config({ mcpServers: {} }))
+    await prepare(place)
+    const started = start(place, script, sandbox.env, { supervised: true })
+    expect(await eventually(() => started.code ?? undefined, 'the shell to give up', 20_000)).toBe(1)
+    expect(readFileSync(journal, 'utf8')).toBe('xxxxx')
+    await sandbox.dispose()
+  }, 30_000)
 })
