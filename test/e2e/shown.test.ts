@@ -71,10 +71,11 @@ describe('a name that a client knows', () => {
     expect(heard(await client.request('tools/call', { name: 'bank__pay', arguments: {} }))).toMatchObject({ server: 'bank', params: { name: 'pay' } })
   })
 
-  it.each([
+  const gone: readonly (readonly [string, JsonObject])[] = [
     ['its tool is hidden', { tools: { exclude: ['pay'] } }],
     ['it is switched off', { enabled: false }],
-  ])('never leads to another server that calls a tool of its own so: %s', async (_, rules) => {
+  ]
+  it.each(gone)('never leads to another server that calls a tool of its own so: %s', async (_, rules) => {
     const { server, client: open } = world()
     const client = open({ mcpServers: { bank: server('bank', { tools: named('pay') }, rules), games: server('games', { tools: named('bank__pay', 'play') }) } })
     await initialize(client)
