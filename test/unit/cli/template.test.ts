@@ -82,6 +82,10 @@ describe('what templates say', () => {
     expect(seconds(/terminationGracePeriodSeconds: (.*)/.exec(text('kubernetes'))![1]!)).toBeGreaterThan(30)
   })
 
+  it('the unit has room for a hundred servers that npx starts: npm, a shell and Node are 23 threads', () => {
+    expect(Number(/^TasksMax=(\d+)$/m.exec(text('systemd'))![1])).toBeGreaterThan(2300)
+  })
+
   it('the manifests give the container nothing it does not need', () => {
     const documents = parseAllDocuments(text('kubernetes')).map(document => document.toJS() as { kind: string; spec?: unknown })
     expect(documents.map(({ kind }) => kind)).toEqual(['ConfigMap', 'Deployment', 'Service'])
