@@ -8,7 +8,7 @@ import { isObject } from './json.ts'
 import type { Links } from './links.ts'
 import { quote, type Problems } from './problems.ts'
 import { compileUriTemplate, type UriTemplate } from './uri-template.ts'
-import { climbs, isNamespaced, namespacedUri, parseNamespaced, schemeOf, spellingsOf, type UriRoute } from './uris.ts'
+import { climbs, isNamespaced, namespacedUri, parseNamespaced, schemeOf, spellingsOf, stemOf, type UriRoute } from './uris.ts'
 
 export interface ResourceMember {
   readonly alias: string
@@ -25,6 +25,8 @@ interface Pattern {
 
 /** How many of one backend's templates a read is matched against. */
 const maxPatterns = 500
+/** Where something is hidden, a longer URI that is not listed is not read: looking through all it may mean would keep others waiting. */
+const maxRead = 65_536
 
 export class Resources {
   readonly resources: readonly JsonObject[]
@@ -41,6 +43,7 @@ export class Resources {
   private readonly schemes = new Map<string, Set<string>>()
   private readonly serving: ReadonlySet<string>
   private patterns: readonly Pattern[] | undefined
+  private readonly compiled = new Map<string, UriTemplate | undefined>()
 
   constructor(members: readonly ResourceMember[], links: Links, problems: Problems) {
     this.members = new Map(members.map(member => [member.alias, member]))
@@ -196,17 +199,25 @@ export class Resources {
     if (!member) return false
     const { filter, linked } = member
     if (!filter || this.shown.get(alias)?.has(own)) return true
+    if (own.length > maxRead) return false
     const spellings = spellingsOf(own)
-    for (const each of spellings) if (filter.excludes(each)) return false
+    const stems = new Set([...spellings].map(stemOf))
+    for (const each of [...spellings, ...stems]) if (filter.excludes(each)) return false
     if (linked.includes(own)) return true
-    const isMade = (uri: string): boolean => fitsOne(this.ownTemplates.get(alias), uri)
-    const isMeant = (uri: string): boolean => (filter.includes(uri) && !fitsOne(this.hiddenTemplates.get(alias), uri)) || isMade(uri)
-    return isMeant(own) && (!climbs(own) || [...spellings].some(each => !climbs(each) && isMeant(each)))
+    const isMade = (uri: string): boolean => this.fitsOne(this.ownTemplates.get(alias), uri)
+    const isHidden = (uri: string): boolean => this.fitsOne(this.hiddenTemplates.get(alias), uri)
+    const isMeant = (uri: string): boolean => (filter.includes(uri) && !isHidden(uri)) || isMade(uri)
+    if (!isMade(own) && (!filter.includes(own) || [...spellings, ...stems].some(isHidden))) return false
+    return !climbs(own) || [...spellings].every(each => climbs(each) || isMeant(each))
+  }
+
+  private fitsOne(templates: readonly string[] = [], uri: string): boolean {
+    return templates.slice(0, maxPatterns).some(text => {
+      if (!this.compiled.has(text)) this.compiled.set(text, compileUriTemplate(text))
+      return this.compiled.get(text)?.matches(uri)
+    })
   }
 }
-
-const fitsOne = (templates: readonly string[] = [], uri: string): boolean =>
-  templates.slice(0, maxPatterns).some(text => compileUriTemplate(text)?.matches(uri))
 
 function serves({ offer, linked }: ResourceMember): boolean {
   if (!offer) return false

@@ -204,6 +204,38 @@ describe('rules', () => {
     expect(c.resource('mcp-proxy://a/db://7')).toEqual({ alias: 'a', own: 'db://7' })
     expect(c.ref({ type: 'ref/prompt', name: 'a__debug_p' })).toBeUndefined()
   })
+  const isRead = (uri: string, resources: object) => {
+    const c = catalog([member('a', { resources: ['fs://one'], templates: ['fs://{+path}'] }, { resources })])
+    return c.resource(uri) !== undefined || c.candidates(uri).length > 0
+  }
+  it('hides a resource of a scheme of the server’s own however its URI is spelt', () => {
+    for (const uri of ['fs://secret/x', 'fs://data/../secret/x', 'fs://data//../secret', 'fs://./secret', 'fs://data%2f..%2fsecret', 'fs://data/x?/../../secret'])
+      expect(isRead(uri, { exclude: ['fs://secret*'] }), uri).toBe(false)
+    expect(isRead('fs://a//b', { exclude: ['fs://a/b'] })).toBe(false)
+    for (const uri of ['fs://data/../secret/x', 'fs://data/x/../../secret', 'fs://data/..', 'fs://data/..?x'])
+      expect(isRead(uri, { include: ['fs://data/*', 'fs://{no'] }), uri).toBe(false)
+  })
+  it('hides it with a slash or a fragment behind it too, and what a hidden template makes in any spelling', () => {
+    for (const uri of ['fs://a/key/', 'fs://a/key#x', 'fs://a/key//', 'fs://a/key/.#']) expect(isRead(uri, { exclude: ['fs://a/key'] }), uri).toBe(false)
+    for (const uri of ['fs://a/keys', 'fs://a/key?x', 'fs://a/']) expect(isRead(uri, { exclude: ['fs://a/key'] }), uri).toBe(true)
+    const c = catalog([member('a', { resources: ['db://one'], templates: ['db://main/{table}', 'db://main/{table}/rows'] }, { resources: { exclude: ['db://main/{table}'] } })])
+    for (const uri of ['db://main/x', 'DB://main/x', 'db://main//x', 'db://main/./x', 'db://main/x/', 'db://main/x#y']) expect(c.candidates(uri), uri).toEqual([])
+    for (const uri of ['db://main/x/rows', 'db://main/x%2Fy/rows', 'db://main', 'db://else/x']) expect(c.resource(uri) ?? c.candidates(uri)[0], uri).toBeDefined()
+  })
+  it('spends no time on URIs made to cost some', () => {
+    const uris = ['%2e%ff/', '../', '%ff', '//', '?#', 'a%2f..'].map(part => `fs://${part.repeat(2_000_000 / part.length)}`)
+    expect(costMs(() => uris.forEach(uri => expect(isRead(uri, { exclude: ['fs://secret*'] })).toBe(false)))).toBeLessThan(200)
+    const longest = uris.map(uri => uri.slice(0, 65_536))
+    expect(costMs(() => longest.forEach(uri => isRead(uri, { exclude: ['fs://secret*'] })))).toBeLessThan(400)
+  })
+  it('hides nothing else for how its URI is spelt', () => {
+    for (const uri of [
+      'fs://./read.me', 'fs://.', 'fs://data/./x', 'fs://data/x?of=/./y', 'fs://data/x?of=http://h/../y', 'fs://data/x#/../y', 'doc:a/../b', 'data:text/plain,a/../b', 'urn:isbn:1',
+      'fs:///x', 'fs://é/ü', 'fs://%C3%A9/%zz', 'a/./b', '{}', 'fs://h/{x}', 'FS://H/x', 'fs://[bad/../x',
+    ])
+      expect(isRead(uri, { exclude: ['fs://secret*'] }), uri).toBe(uri.startsWith('fs') || uri.startsWith('FS') || isRead(uri, {}))
+    for (const uri of ['fs://data/x/../y', 'fs://data/./x', 'fs://data/x/.', 'fs://data/x?of=/./y', 'fs://data/a%20b']) expect(isRead(uri, { include: ['fs://data/*'] }), uri).toBe(true)
+  })
 })
 
 describe('names, whatever backends and items there are', () => {

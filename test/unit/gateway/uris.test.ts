@@ -73,6 +73,12 @@ describe('spellings', () => {
     'file:///a/./b', 'file:///a/x/../b', 'file:///a/%2e/b', 'file:///a/x%2F..%2Fb', 'file:///%61/b', 'file:///a//b', 'file:////a/b', 'FILE:///a/b',
     'file:/a/b', 'file://localhost/a/b', 'file:///a\\b', 'file:///../a/b', 'file:///%61%2fx/..%5cb',
   ])('%s may mean file:///a/b', uri => expect([...spellingsOf(uri)]).toContain('file:///a/b'))
+  it.each([
+    'x://a/./b', 'x://a/c/../b', 'x://a//b', 'X://a/b', 'x://a\\b', 'x://c/../a/b', 'x://./a/b', 'x://a/c%2F..%2Fb', 'x://a/c?/../b', 'x://../a/%62',
+  ])('%s may mean x://a/b, also where a server takes the host for the first folder', uri => expect([...spellingsOf(uri)]).toContain('x://a/b'))
+  it.each([
+    ['x:c/../b', 'x:b'], ['x://a/c/../b?q=/../r', 'x://a/b?q=/../r'], ['x://a/..?q', 'x://?q'], ['c/../b', 'b'], ['x://a/c/..', 'x://a/'], ['x://.', 'x://'],
+  ])('%s may mean %s', (uri, meant) => expect([...spellingsOf(uri)]).toContain(meant))
   it('undoes what it can where not everything is an escape', () => expect([...spellingsOf('x://h/%zz%61%ff')]).toContain('x://h/%zza%ff'))
   it('begins with the text itself, whatever that is', () => {
     fc.assert(
