@@ -105,6 +105,8 @@ const toolLists: Readonly<Record<string, 'exclude' | 'include'>> = {
 
 const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(item => typeof item === 'string')
 
+const isWithin = (some: unknown, all: unknown): boolean => isTexts(some) && isTexts(all) && some.every(text => all.includes(text))
+
 export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBackend {
   const raw: Raw = {}
   const from = new Map<string, Path>()
@@ -128,10 +130,13 @@ export function spellBackend(source: Raw, at: Path, findings: Finding[]): RawBac
       const group = (Object.hasOwn(raw, key) ? raw[key] : (raw[key] = {})) as unknown
       if (!isRaw(group)) return
       if (Object.hasOwn(group, inner)) {
-        // What one of two lists hides must not show because the other one stands.
-        const other = from.get(name)?.[0] ?? name
-        if (key === 'tools') complain(String(origin[0]), 'CONFLICT', `${other} and ${origin[0]} say the same thing`, 'keep one of them')
-        return
+        if (key !== 'tools') return
+        // What one of two lists hides must not show because the other one stands; many clients write an empty one.
+        const standing = group[inner]
+        const isMore = isWithin(standing, value)
+        if (inner === 'include' ? !isMore || !isWithin(value, standing) : !isMore && !isWithin(value, standing))
+          return void complain(String(origin[0]), 'CONFLICT', `${from.get(name)?.[0] ?? name} and ${origin[0]} say the same thing`, 'keep one of them')
+        if (inner === 'include' || !isMore) return
       }
       group[inner] = value
     }

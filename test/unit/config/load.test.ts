@@ -25,6 +25,26 @@ describe('rules', () => {
   })
 })
 
+describe('two lists of tools in two spellings', () => {
+  const both = async (server: object) => {
+    const { config, problems } = await load({ mcpServers: { a: { command: 'node', ...server } } })
+    expect(problems).toEqual([])
+    return config.backends[0]?.tools
+  }
+  it('will do where one says all that the other says', async () => {
+    expect(await both({ tools: { exclude: ['rm'] }, disabledTools: [] })).toMatchObject({ exclude: ['rm'] })
+    expect(await both({ tools: { exclude: ['rm', 'x'] }, disabledTools: ['rm'] })).toMatchObject({ exclude: ['rm', 'x'] })
+    expect(await both({ disabledTools: [], excludeTools: ['rm'] })).toMatchObject({ exclude: ['rm'] })
+    expect(await both({ tools: { include: ['a', 'b'] }, enabledTools: ['b', 'a'] })).toMatchObject({ include: ['a', 'b'] })
+  })
+  it.each([
+    { tools: { exclude: ['x'] }, disabledTools: ['rm'] },
+    { tools: { include: ['a'] }, enabledTools: ['a', 'b'] },
+    { tools: { include: ['a'] }, enabledTools: [] },
+    { tools: { exclude: ['x'] }, disabledTools: 'rm' },
+  ])('is an error where not: %j', async server => expect(both(server)).rejects.toMatchObject({ details: { problems: [{ code: 'CONFLICT' }] } }))
+})
+
 describe('defaults', () => {
   it('fill everything that is not said', async () => {
     const { config, problems } = await load(one)
