@@ -8,7 +8,7 @@ import { McpError } from '../gateway/errors.ts'
 import { fit, type FitChange, type Fitted } from '../gateway/fit.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { sameJson } from '../gateway/json.ts'
-import { clientCalled, fittingOf, type ClientLimits, type Fitting } from '../gateway/profiles.ts'
+import { clientCalled, fittingOf, type ClientLimits, type Fitting, type KnownClient } from '../gateway/profiles.ts'
 import { RawComplete, RawJson } from '../gateway/raw.ts'
 import { readdressed } from '../gateway/readdressed.ts'
 
@@ -42,19 +42,19 @@ export type Overrides = Config['clients']
 /** The limits for a client of this id or name, with the config's own over them; undefined = it has none. */
 export function limitsFor(name: string, overrides: Overrides): Fitting | undefined {
   const known = clientCalled(name)
-  const own = overridesFor(name, known?.id, overrides)
-  if (!known && !own) return undefined
-  const { server = usualServer, ...limits } = own ?? {}
-  const nobody = { id: name, title: name, names: [], prefix: () => '', desktop: false }
+  const key = keyFor(name, known, overrides)
+  if (!known && key === undefined) return undefined
+  const { server = usualServer, ...limits } = (key === undefined ? undefined : overrides[key]) ?? {}
+  // By the config's word and not by the client's: there are as many as it likes to think of.
+  const nobody = { id: key ?? name, title: key ?? name, names: [], prefix: () => '', desktop: false }
   return fittingOf(known ?? nobody, server, stated(limits))
 }
 
-/** By the client's id, by this very name, or by any that means the same client; keys are compared as names are: case aside. */
-function overridesFor(name: string, id: string | undefined, overrides: Overrides): Overrides[string] | undefined {
-  for (const key of [id ?? name, name]) if (Object.hasOwn(overrides, key)) return overrides[key]
-  const plain = name.trim().toLowerCase()
-  const key = Object.keys(overrides).find(key => key.toLowerCase() === plain || (id !== undefined && clientCalled(key)?.id === id))
-  return key === undefined ? undefined : overrides[key]
+/** The client's id, this very name, or one that means the same client; keys are compared as names are: case aside. */
+function keyFor(name: string, known: KnownClient | undefined, overrides: Overrides): string | undefined {
+  for (const key of [known?.id ?? name, name]) if (Object.hasOwn(overrides, key)) return key
+  const meant = [name.trim().toLowerCase(), ...(known ? [known.id, ...known.names] : [])]
+  return Object.keys(overrides).find(key => meant.includes(key.toLowerCase()))
 }
 
 /** Zero means no limit. */
@@ -65,15 +65,24 @@ const stated = (limits: object): ClientLimits =>
 export function createProfiles(overrides: () => Overrides): Profiles {
   let settled = overrides()
   let byName = new Map<string, Fitting | undefined>()
+  /** One object for the same limits, by what they are: lists are kept by it, and a client may spell its name in any number of ways. */
+  const kinds = new Map<string, Fitting>()
   const seen = new Map<string, ClientFit>()
   const lists = new WeakMap<readonly JsonObject[], Map<Fitting, Fitted>>()
   const written = new WeakMap<Fitted, RawJson>()
   const gateways = new WeakMap<Gateway, Map<string, Gateway>>()
 
+  function kindOf(name: string): Fitting | undefined {
+    const limits = limitsFor(name, settled)
+    const key = JSON.stringify(limits)
+    if (limits && !kinds.has(key)) kinds.set(key, limits)
+    return kinds.get(key)
+  }
+
   function limitsOf(name: unknown): Fitting | undefined {
     if (typeof name !== 'string') return undefined
     if (byName.has(name)) return byName.get(name)
-    const limits = limitsFor(name, settled)
+    const limits = kindOf(name)
     if (byName.size >= maxNames) byName = new Map()
     byName.set(name, limits)
     return limits
@@ -155,12 +164,13 @@ export function createProfiles(overrides: () => Overrides): Profiles {
       settled = overrides()
       const before = byName
       byName = new Map()
+      const kept = new Set(before.values())
+      for (const [key, limits] of kinds) if (!kept.has(limits)) kinds.delete(key)
       let differs = false
       for (const [name, was] of before) {
-        const now = limitsFor(name, settled)
-        // The same object for the same limits: lists are kept by it.
-        const same = sameJson(was, now)
-        byName.set(name, same ? was : now)
+        const now = kindOf(name)
+        const same = was === now
+        byName.set(name, now)
         if (was && !same) seen.delete(was.id)
         differs ||= !same && !sameJson(was ? fittedList(tools, was).tools : tools, now ? fittedList(tools, now).tools : tools)
       }

@@ -71,6 +71,17 @@ describe('profiles', () => {
     await expect(ask('codex', 'tools/call', { name: 'files__b' })).resolves.toBeDefined()
   })
 
+  it('keep one fitted list and one line of status, however a client spells its name', async () => {
+    const { house } = world()
+    const profiles = createProfiles(() => ({ 'my agent': { tools: 1 } }))
+    const fitted = profiles.fitted(house.gateway)
+    const raws = new Set<unknown>()
+    for (const name of ['my agent', 'My Agent', ' my agent', '  MY agent ', 'cursor', 'cursor 1', 'Cursor 2.0'])
+      for (const { raw } of [(await fitted.handle(plainCall(client(name), 'tools/list', {}))) as { raw?: unknown }]) raws.add(raw)
+    expect(raws.size).toBe(2)
+    expect(profiles.status().map(({ client }) => client)).toEqual(['my agent', 'cursor'])
+  })
+
   it('follow the config', async () => {
     const { house } = world()
     let overrides: Parameters<typeof limitsFor>[1] = { mine: { tools: 1 } }
@@ -99,5 +110,11 @@ describe('limitsFor', () => {
     expect(limitsFor('cursor', {})).toMatchObject({ prefixLength: 4 })
     expect(limitsFor('cursor', { cursor: { server: 'gateway' } })).toMatchObject({ prefixLength: 8, tools: 80 })
     expect(limitsFor('nobody', {})).toBeUndefined()
+  })
+  it('leaves a client alone whose name only begins the one that the config limits', () => {
+    const overrides = { 'claude-code-action': { tools: 5 }, 'cursor-vscode': { tools: 7 } }
+    expect(limitsFor('claude-code-action', overrides)).toMatchObject({ tools: 5 })
+    expect(limitsFor('claude-code', overrides)?.tools).toBeUndefined()
+    expect(limitsFor('cursor', overrides)).toMatchObject({ tools: 7 })
   })
 })
