@@ -47,10 +47,11 @@ export function toolName(alias: string, own: string, prefix: string, maxLength: 
   return `${head}${kept}${kept === '' ? '' : '_'}${hash(alias, own)}`.slice(-maxLength)
 }
 
-/** Whether a name may be that of a tool or prompt of whoever has this prefix: it begins so, or as `toolName` cuts it. */
+/** Whether a name may be that of a tool of whoever has this prefix: it begins so, or as `toolName` cuts it, with a hash at its end. */
 export function mayHave(prefix: string, name: string, maxLength: number): boolean {
+  if (name.startsWith(prefix)) return true
   const whole = maxLength - hashLength - 1 - leastOwn
-  return name.startsWith(prefix.length <= whole ? prefix : prefix.slice(0, Math.max(0, whole - 1)))
+  return prefix.length > whole && name.startsWith(prefix.slice(0, Math.max(0, whole - 1))) && /_[0-9a-z]{6}$/.test(name)
 }
 
 /** Any characters; shortened with a hash only beyond 256 (spec, server/prompts: names have no charset rule). */

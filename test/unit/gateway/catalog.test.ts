@@ -102,6 +102,15 @@ describe('names of tools and prompts', () => {
       expect(c.tool(shown)).toBeUndefined()
     }
   })
+  it('reaches bare own names also where prefixes have to be cut, unless they could be cut ones', () => {
+    const members = [member('files', { tools: ['read_it'] }), member('git', { tools: ['status', 'fetch', 'x_abcdef'] })]
+    for (const maxLength of [16, 17, 20, 64]) {
+      const c = buildCatalog(members, { ...options, maxLength })
+      expect(c.tool('status')).toEqual(route('git', 'status'))
+      expect(c.tool('read_it')).toEqual(route('files', 'read_it'))
+    }
+    expect(buildCatalog(members, { ...options, maxLength: 16 }).tool('x_abcdef')).toBeUndefined()
+  })
   it('renames and describes prompts, and leads completions back', () => {
     const rules = { prompts: { rename: { p: 'q', gone: 'x' }, describe: { p: 'new' } } }
     const c = catalog([member('a', { prompts: [{ name: 'p', description: 'old', more: 1 }, 'toString'] }, rules)])
