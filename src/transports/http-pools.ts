@@ -92,15 +92,23 @@ export class HttpPools {
     } catch {
       // Node itself only warns of it.
     }
+    let again: NodeJS.Timeout | undefined
     const look = (): void => {
+      clearTimeout(again)
       try {
-        list[0] = readPem(caFile)
+        const next = readPem(caFile)
+        if (isWhole(next)) list[0] = next
       } catch {
-        // Half of a new one; the old one stays.
+        // The old one stays. A file that could not be read (EMFILE, a network mount) need not change to be readable.
+        again = setTimeout(look, lookMs).unref()
       }
     }
     watchFile(caFile, { interval: lookMs, persistent: false }, look)
-    return { list, forget: () => unwatchFile(caFile, look) }
+    const forget = (): void => {
+      clearTimeout(again)
+      unwatchFile(caFile, look)
+    }
+    return { list, forget }
   }
 }
 
@@ -115,6 +123,9 @@ function readPem(file: string): string {
     throw new McpError('BACKEND_START_FAILED', 'the CA file has no certificate in it', { hint: `a PEM file belongs there: ${file}` })
   return text
 }
+
+/** Of half a certificate OpenSSL says nothing, and trusts nobody. */
+const isWhole = (pem: string): boolean => pem.lastIndexOf('-----END CERTIFICATE-----') > pem.lastIndexOf('-----BEGIN CERTIFICATE-----')
 
 const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '')
 
