@@ -107,10 +107,10 @@ export class ProxiedAgent extends EnvHttpProxyAgent {
   }
 }
 
-/** The agent takes the end of an IPv6 address without brackets for a port. */
+/** The agent takes the end of an IPv6 address without brackets for a port. The zone of one (`fe80::1%eth0`) stands in no url. */
 const noProxyOf = (text: string): string =>
   text
     .split(/[\s,]+/)
     .filter(Boolean)
-    .map(entry => (isIP(entry) === 6 ? new URL(`http://[${entry}]`).hostname : entry))
+    .map(entry => (isIP(entry) === 6 ? new URL(`http://[${entry.replace(/%.*/, '')}]`).hostname : entry))
     .join(',')

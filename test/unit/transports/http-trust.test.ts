@@ -210,7 +210,7 @@ describe('proxies', () => {
     expect(await ask(server.url, {}, { pools: new HttpPools({ HTTP_PROXY: url }) })).toMatchObject({ id: 1 })
     const out: [noProxy: string, url: string][] = [
       ['.invalid', 'http://no-such-host.invalid/'], ['other.test, no-such-host.invalid:99', 'http://no-such-host.invalid:99/'], ['*', 'http://no-such-host.invalid/'],
-      ['::FFFF:7f00:1', 'http://[::ffff:127.0.0.1]:1/'], ['0:0::ffff:7f00:beef', 'http://[::ffff:7f00:beef]:1/'], ['[::ffff:7f00:1]:1', 'http://[::ffff:7f00:1]:1/'],
+      ['::FFFF:7f00:1', 'http://[::ffff:127.0.0.1]:1/'], ['0:0::ffff:7f00:beef', 'http://[::ffff:7f00:beef]:1/'], ['fe80::1%eth0,.invalid', 'http://no-such-host.invalid/'], ['[::ffff:7f00:1]:1', 'http://[::ffff:7f00:1]:1/'],
     ]
     for (const [noProxy, target] of out)
       expect(await ask(target, {}, { pools: new HttpPools({ HTTP_PROXY: url, NO_PROXY: noProxy }) }), noProxy).toMatchObject({ code: 'BACKEND_HTTP' })
