@@ -71,12 +71,16 @@ export function loadTls(files: TlsFiles, log: Log): Tls {
 function read(files: TlsFiles): TlsPair {
   const pair = { cert: load(files.cert, files), key: load(files.key, files), minVersion: 'TLSv1.2' } as const
   check(files.cert, files, () => createSecureContext({ cert: pair.cert }))
+  // OpenSSL's word for it is "interrupted or cancelled".
+  if (encrypted.test(pair.key.toString('latin1'))) throw unusable(`${files.key} is encrypted; it must be a key without a passphrase`, files)
   const key = check(files.key, files, () => createPrivateKey(pair.key))
   // OpenSSL takes a key of another kind than the certificate's, and then no connection.
   if (!new X509Certificate(pair.cert).checkPrivateKey(key)) throw unusable(`${files.key} is not the key of ${files.cert}`, files)
   check(files.key, files, () => createSecureContext(pair))
   return pair
 }
+
+const encrypted = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m
 
 const load = (file: string, files: TlsFiles): Buffer => check(file, files, () => readFileSync(file))
 

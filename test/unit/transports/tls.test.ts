@@ -35,6 +35,10 @@ describe('the certificate of the listener', () => {
     expect(attempt('missing.pem', 'first.key')).toEqual(refusal)
     expect(attempt('first.key', 'first.key')).toEqual(refusal)
     expect(attempt('first.pem', 'second.key')).toEqual(refusal)
+    for (const [name, form] of [['new.key', []], ['old.key', ['-traditional']]] as const) {
+      execFileSync('openssl', ['pkey', '-in', path('first.key'), '-aes256', '-passout', 'pass:long-enough', ...form, '-out', path(name)], { stdio: 'pipe' })
+      expect(attempt('first.pem', name)).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(`${name} is encrypted.*passphrase`) })
+    }
     expect(attempt('first.pem', 'first.key')).toMatchObject({ current: { cert: readFileSync(path('first.pem')), minVersion: 'TLSv1.2' } })
   })
 
