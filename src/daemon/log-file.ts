@@ -2,7 +2,7 @@
  * A log that does not grow for ever: what fills a file is moved into an older one, and the oldest goes. The file itself stays the
  * same one, since whoever was given its descriptor writes there for as long as he lives. Knows no line's meaning.
  */
-import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, renameSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, renameSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { Writable } from 'node:stream'
 
 export interface LogFileLimits {
@@ -38,11 +38,25 @@ function rotate(path: string, fd: number, { older }: LogFileLimits): void {
     }
 }
 
+/** The file that stands there now; one that was moved away is its mover's, and nobody would find what came into a deleted one. */
+function renewed(path: string, fd: number): number {
+  try {
+    const [there, ours] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)]
+    if (there?.ino === ours.ino && there.dev === ours.dev) return fd
+    const next = openSync(path, 'a', 0o600)
+    closeSync(fd)
+    return next
+  } catch {
+    // The folder is gone: better in the wrong place than nowhere.
+    return fd
+  }
+}
+
 /** Appends at once. A disk that is full or gone costs lines, never the process. */
 export class LogFile extends Writable {
   private readonly path: string
   private readonly limits: LogFileLimits
-  private readonly fd: number
+  private fd: number
   private size: number
 
   constructor(path: string, limits: LogFileLimits = logFileDefaults) {
@@ -56,6 +70,7 @@ export class LogFile extends Writable {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     try {
       if (this.size + chunk.length > this.limits.bytes && this.size > 0) {
+        this.fd = renewed(this.path, this.fd)
         // Others write here too, and may have emptied it.
         this.size = fstatSync(this.fd).size
         if (this.size > 0 && this.size + chunk.length > this.limits.bytes) {

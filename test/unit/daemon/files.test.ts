@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -180,6 +180,21 @@ describe('the log file', () => {
     writeSync(words, 'what a crash says\n')
     expect(readFileSync(path, 'utf8')).toContain('what a crash says')
     closeSync(words)
+    log.destroy()
+  })
+
+  it.skipIf(process.platform === 'win32').each(['moved away', 'deleted'])('empties no file that was %s, and begins one in its place', how => {
+    const path = join(folder, 'a.log')
+    const kept = join(folder, 'kept')
+    const log = new LogFile(path, { bytes: 100, older: 1 })
+    log.write(`${'x'.repeat(60)}\n`)
+    if (how === 'deleted') rmSync(path)
+    else renameSync(path, kept)
+    log.write('the last one\n')
+    for (let n = 0; n < 2; n++) log.write(`${'y'.repeat(60)}\n`)
+    if (how === 'moved away') expect(readFileSync(kept, 'utf8')).toBe(`${'x'.repeat(60)}\nthe last one\n`)
+    expect(readFileSync(path, 'utf8')).toBe(`${'y'.repeat(60)}\n`)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
     log.destroy()
   })
 
