@@ -150,18 +150,20 @@ export interface Started {
 
 /**
  * A shell costs a fortieth of another process of ours. The daemon itself sees to the pauses; what ends in good order, or is held,
- * is over. So is what five times in a row did not come as far as a pause: the disk is full, or the program is gone.
+ * is over. So is what five times in a row did not come as far as a pause: the disk is full, or the program is gone. Twice in a row is
+ * usual, since the first pause is short; and while the shell sleeps nobody holds the lock, so `daemon stop` finds nothing to stop.
  */
 const supervision = `
+system() { PATH="/usr/bin:/bin:\${PATH:-/bin}" "$@"; }
 short=0
 while :; do
-  begun=$(date +%s)
+  begun=$(system date +%s)
   "$@"
   code=$?
   [ "$code" -eq 1 ] || [ "$code" -ge 128 ] || exit "$code"
-  if [ $(($(date +%s) - begun)) -gt 1 ]; then short=0; else short=$((short + 1)); fi
+  if [ $(($(system date +%s) - begun)) -gt 1 ]; then short=0; else short=$((short + 1)); fi
   [ "$short" -lt 5 ] || exit "$code"
-  [ "$short" -lt 2 ] || sleep "$short"
+  [ "$short" -lt 3 ] || system sleep "$short"
 done
 `
 const shell = '/bin/sh'

@@ -79,18 +79,37 @@ describe('a daemon that is restarted under calls', () => {
 })
 
 describe.skipIf(process.platform === 'win32')('a daemon that ends as soon as it is started', () => {
-  // Its own count of crashes cannot be kept on a full disk, or when the program has been removed.
-  it('is given up by the shell that looks after it', async () => {
+  /** What the shell that looks after it does with a program that ends like this: when each start and each end was, milliseconds. */
+  async function starts(program: string, env: Record<string, string> = {}): Promise<number[][]> {
     const sandbox = createSandbox()
     const journal = join(sandbox.dir, 'starts')
-    const script = sandbox.write('ends.js', `require('fs').appendFileSync(${JSON.stringify(journal)}, 'x'); process.exit(1)`)
+    const script = sandbox.write('ends.js', `const fs = require('fs'), journal = ${JSON.stringify(journal)}
+      const begun = Date.now(), n = fs.existsSync(journal) ? fs.readFileSync(journal, 'utf8').trim().split('\\n').length : 0
+      const end = code => { fs.appendFileSync(journal, begun + ' ' + Date.now() + '\\n'); process.exit(code) }
+      ${program}`)
     const root = sandbox.dir
     const places = { config: root, cache: root, state: join(root, 'state'), runtime: join(root, 'run'), credentials: join(root, 'none') }
     const place = daemonPlace(places, sandbox.config({ mcpServers: {} }))
     await prepare(place)
-    const started = start(place, script, sandbox.env, { supervised: true })
-    expect(await eventually(() => started.code ?? undefined, 'the shell to give up', 20_000)).toBe(1)
-    expect(readFileSync(journal, 'utf8')).toBe('xxxxx')
+    const started = start(place, script, { ...sandbox.env, ...env }, { supervised: true })
+    await eventually(() => started.code ?? undefined, 'the shell to give up', 30_000)
+    const lines = readFileSync(journal, 'utf8').trim().split('\n')
     await sandbox.dispose()
-  }, 30_000)
+    return lines.map(line => line.split(' ').map(Number))
+  }
+
+  // Its own count of crashes cannot be kept on a full disk, or when the program has been removed.
+  it('is given up by the shell that looks after it', async () => {
+    expect(await starts('end(1)')).toHaveLength(5)
+  }, 40_000)
+
+  // Between the two nobody holds the lock: `daemon stop` found nothing to stop, and then it was there again.
+  it('is started at once while it keeps the pauses itself', async () => {
+    const [, second, third] = await starts('n === 0 ? end(1) : setTimeout(end, 700, n === 1 ? 1 : 4)')
+    expect((third?.[0] ?? NaN) - (second?.[1] ?? NaN)).toBeLessThan(1500)
+  }, 40_000)
+
+  it('is not given up for want of a clock on its PATH', async () => {
+    expect(await starts('setTimeout(end, n < 6 ? 2100 : 0, n < 6 ? 1 : 4)', { PATH: '/nonexistent' })).toHaveLength(7)
+  }, 40_000)
 })
