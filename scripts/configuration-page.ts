@@ -129,15 +129,19 @@ In every text value, once, after parsing; what is put in is not looked at again.
 
 | Written | Becomes |
 | --- | --- |
-| \`\${VAR}\`, \`\${env:VAR}\` | the environment variable, else the text of the file that VAR_FILE names; an error where neither is set |
+| \`\${VAR}\`, \`\${env:VAR}\` | the environment variable, also where it is set to nothing; else the text of the file that VAR_FILE names; an error where neither is set |
 | \`\${VAR:-default}\` | the variable, or the default where it is not set or empty |
 | \`\${file:path}\` | the text of the file (up to 64 KiB, without its last newline); works for \`/run/secrets/…\` |
-| \`\${cred:NAME}\` | the stored credential, else the variable NAME, else the file that NAME_FILE names, else NAME in \`$CREDENTIALS_DIRECTORY\` (systemd) or \`/run/secrets\` (containers) |
+| \`\${cred:NAME}\` | the stored credential, else the variable NAME unless it is empty, else the file that NAME_FILE names, else NAME in \`$CREDENTIALS_DIRECTORY\` (systemd) or \`/run/secrets\` (containers) |
 | \`$\${\` | a literal \`\${\` |
 
-\`:-default\` works with all of them. Values from \`\${cred:}\` and \`\${file:}\`, and variables that are named like secrets, are
-never logged or shown. A reference that cannot be resolved, or an \`envFile\` that is missing, holds back the one backend it
-belongs to, with the reason in \`status\`; \`validate\` counts it as an error. A backend with \`enabled: false\` is not resolved.`
+\`:-default\` works with all of them, also with nothing behind it: \`\${cred:NAME:-}\` is empty where there is no such credential,
+instead of an error. What comes out empty is passed on empty: a variable of a process is set to nothing, a header is sent
+without a value.
+
+Values from \`\${cred:}\` and \`\${file:}\`, and variables that are named like secrets, are never logged or shown. A reference that
+cannot be resolved, or an \`envFile\` that is missing, holds back the one backend it belongs to, with the reason in \`status\`;
+\`validate\` counts it as an error. A backend with \`enabled: false\` is not resolved.`
 
 const servers = `An alias has up to 32 of \`A-Z a-z 0-9 . _ -\`, begins with a letter or digit, does not contain the separator of names
 (\`__\`), and differs from the others by more than case or \`.\` for \`_\`. A server has either \`command\`, or \`url\`, or \`instances\`.

@@ -173,6 +173,8 @@ describe('files of containers and of systemd', () => {
     ['${cred:github}', { github_FILE: 'token', github: 'env' }, 'env'],
     ['${cred:github}', { github_FILE: 'token', github: '' }, 'from-file'],
     ['${cred:github:-x}', { github: '' }, 'x'],
+    ['${cred:github:-}', { github: '' }, ''],
+    ['${GITHUB_TOKEN}', { GITHUB_TOKEN: '', GITHUB_TOKEN_FILE: 'token' }, ''],
   ])('%s with %o', (text, env, value) => expect(found(text, env)).toMatchObject({ value, troubles: [] }))
 
   it('a credential is found where systemd lays it out; the store wins', () => {
