@@ -5,7 +5,7 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { lookup } from 'node:dns'
-import { rootCertificates } from 'node:tls'
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { Pool, type Dispatcher } from 'undici'
 import { McpError } from '../gateway/errors.ts'
 import { ProxiedAgent, proxyOf, type Environment } from './http-proxy.ts'
@@ -30,9 +30,12 @@ interface Shared {
   users: number
 }
 
-/** Who is trusted with new connections. The list changes with the file; connections read it when they are made. */
+/**
+ * Who is trusted with new connections. Made once, since reading all that Node trusts takes 25 ms and 1 MB; its content changes
+ * with the file.
+ */
 interface Authorities {
-  readonly list: string[]
+  readonly secureContext: SecureContext
   forget(): void
 }
 
@@ -74,30 +77,32 @@ export class HttpPools {
     if (guarded && isIP(bare(hostname)) !== 0 && isPrivate(bare(hostname))) throw refused()
     const proxy = isLoopback(hostname) ? undefined : proxyOf(protocol, this.env)
     const authorities = caFile === undefined ? undefined : this.authoritiesOf(caFile)
-    const ca = authorities && { ca: authorities.list }
+    const trust = authorities && { secureContext: authorities.secureContext }
     // Streams may stay silent for long: what is too long is said elsewhere, per request.
     const common = { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: 64 * 1024 }
-    const connect = { timeout: connectMs, ...ca, ...(guarded && { lookup: guardedLookup }) }
+    const connect = { timeout: connectMs, ...trust, ...(guarded && { lookup: guardedLookup }) }
     if (!proxy) return { dispatcher: new Pool(origin, { ...common, connect }), authorities }
-    const further = { ...common, connect, ...(ca && { requestTls: ca }) }
+    const further = { ...common, connect, ...(trust && { requestTls: trust }) }
     return { dispatcher: new ProxiedAgent(bare(hostname), proxy, this.env, further, guarded ? refusalOf : undefined), authorities }
   }
 
   /** A given `ca` replaces what Node trusts by itself, so that is named again. */
   private authoritiesOf(caFile: string): Authorities {
     const extra = this.env['NODE_EXTRA_CA_CERTS']
-    const list = [readPem(caFile), ...rootCertificates]
+    const others = [...rootCertificates]
     try {
-      if (extra) list.push(readPem(extra))
+      if (extra) others.push(readPem(extra))
     } catch {
       // Node itself only warns of it.
     }
+    const trusting = (pem: string): SecureContext => createSecureContext({ ca: [pem, ...others] })
+    const secureContext = trusting(readPem(caFile))
     let again: NodeJS.Timeout | undefined
     const look = (): void => {
       clearTimeout(again)
       try {
         const next = readPem(caFile)
-        if (isWhole(next)) list[0] = next
+        if (isWhole(next)) Object.assign(secureContext, trusting(next))
       } catch {
         // The old one stays. A file that could not be read (EMFILE, a network mount) need not change to be readable.
         again = setTimeout(look, lookMs).unref()
@@ -108,7 +113,7 @@ export class HttpPools {
       clearTimeout(again)
       unwatchFile(caFile, look)
     }
-    return { list, forget }
+    return { secureContext, forget }
   }
 }
 

@@ -5,6 +5,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { HttpPools } from '../../../src/transports/http-pools.ts'
 import { listenTo } from './remote-server.ts'
@@ -80,3 +81,21 @@ it('what cannot be read at first is read again, although it does not change any 
   disk.unreadable = ''
   await expect.poll(ask, { timeout: 5000, interval: 300 }).toMatchObject(trusted)
 }, 15_000)
+
+it('the authorities are read once, not for each connection', async () => {
+  // Node's own TLS calls it by this name where it is given authorities and not what was made of them.
+  const made = vi.spyOn(tls, 'createSecureContext')
+  const connections = vi.spyOn(tls, 'connect')
+  closing.push(() => vi.restoreAllMocks())
+  const pools = new HttpPools({})
+  const { origin } = new URL(url)
+  const { dispatcher, release } = pools.take(origin, { caFile: path('good.pem'), connectMs: 1000 })
+  closing.push(release)
+  for (let i = 0; i < 3; i++) {
+    const { statusCode, body } = await dispatcher.request({ origin, path: '/', method: 'POST', body: '{}', headers: { connection: 'close' } })
+    await body.dump()
+    expect(statusCode).toBe(200)
+  }
+  expect(connections).toHaveBeenCalledTimes(3)
+  expect(made).not.toHaveBeenCalled()
+})
